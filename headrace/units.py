@@ -12,6 +12,8 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
 
+from typing_extensions import override
+
 from headrace.errors import HeadraceError
 
 _SHOWN_CHARACTERS = 60  # enough to find it by
@@ -49,6 +51,7 @@ class UnitError(HeadraceError):
         self.why = why
         self.hint = hint
 
+    @override
     def __str__(self) -> str:
         return f"{_shown(self.found)} {self.why}: {self.hint}"
 

@@ -15,6 +15,8 @@ from pathlib import PurePath
 from typing import Final
 from uuid import UUID
 
+from typing_extensions import override
+
 _KEY_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -29,12 +31,15 @@ class ValueKey:
         self._frozen = _frozen(value)
         self._hash = hash(self._frozen)
 
+    @override
     def __hash__(self) -> int:
         return self._hash
 
+    @override
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ValueKey) and self._frozen == other._frozen
 
+    @override
     def __repr__(self) -> str:
         return repr(ordered(self.value))
 

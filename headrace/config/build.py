@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Final
 
+from typing_extensions import override
+
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.check.stage_names import expanded_names, has_disk_buffer, keep_name, read_name
@@ -65,8 +67,8 @@ class Split(ProducerConsumer[object, object]):
 
     takes_messages: ClassVar[bool] = True
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return them as they are."""
         return events
 
 

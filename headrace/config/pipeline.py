@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
+from typing_extensions import override
+
 from headrace.config.build import build, build_dead_letters, build_jobs
 from headrace.config.check.config import Config
 from headrace.config.files import load_file, load_text
@@ -181,8 +183,8 @@ class Pipeline(Topology):
         self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))  # noqa: PLW0108 - it may be set later
 
     @property
+    @override
     def state(self) -> str:
-        """`new`, `running`, `draining`, `completed`, `drained`, `failed` or `stopped`."""
         run, state = self._jobs_run, super().state
         if run is None or state in {"new", "running", "draining"}:
             return state
@@ -192,12 +194,8 @@ class Pipeline(Topology):
             return "failed"
         return "drained" if run.is_drained and state == "completed" else state
 
+    @override
     async def start(self) -> None:
-        """Check the graph, open the jobs, start every stage, and return when all of them have begun.
-
-        Raises `GraphError` for a graph that is wrong, what the store of the jobs raises, and `StartFailed` when a
-        stage's `init` raises; nothing runs then.
-        """
         run = self._jobs_run
         if run is None:
             await super().start()
@@ -210,11 +208,8 @@ class Pipeline(Topology):
             await run.stop()
             raise
 
+    @override
     async def join(self) -> RunOutcome:
-        """Wait until every stage has completed and no job is left, the run has failed, or it was drained or stopped.
-
-        Return how it ended.
-        """
         outcome, run = await super().join(), self._jobs_run
         if run is None and self.is_forever and outcome.is_completed:
             await self._end_asked.wait()
@@ -225,12 +220,8 @@ class Pipeline(Topology):
             await run.close()
         return self._with_jobs(outcome)
 
+    @override
     async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
-        """Take in nothing more, let everything under way go through, and return how that went.
-
-        What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
-        Running jobs are given their grace after that, and what is not done is put back; that costs them no attempt.
-        """
         self._end_asked.set()
         if self._jobs_run is None:
             return await super().drain(deadline_seconds)
@@ -239,16 +230,16 @@ class Pipeline(Topology):
         await self._jobs_run.close()
         return self._with_jobs(outcome)
 
+    @override
     async def stop(self) -> RunOutcome:
-        """Stop at once; what was under way is counted as lost, and jobs that run are put back."""
         self._end_asked.set()
         outcome = await super().stop()
         if self._jobs_run is not None:
             await self._jobs_run.stop()
         return self._with_jobs(outcome)
 
+    @override
     def outcome(self) -> RunOutcome:
-        """Return how the run ended, or how it stands."""
         return self._with_jobs(super().outcome())
 
     def _with_jobs(self, outcome: RunOutcome) -> RunOutcome:

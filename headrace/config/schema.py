@@ -6,6 +6,7 @@ from typing import cast
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
+from typing_extensions import override
 
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.keys.pipeline import PipelineKeys, StageKeys, SubscriptionKeys
@@ -26,8 +27,8 @@ class _Generator(GenerateJsonSchema):
 
     ignored_warning_kinds = {"non-serializable-default", "skipped-choice"}  # noqa: RUF012 - pydantic's own attribute
 
+    @override
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
-        """Put a default through the field's own serializer first."""
         writer = schema["schema"].get("serialization")
         if writer is not None and writer["type"] == "function-plain" and schema.get("default") is not None:
             written = cast("Callable[[object], object]", writer["function"])(schema["default"])

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import message_of, short_repr
 from headrace.executors.errors import CallOverdue, RemoteError
 from headrace.telemetry.events import LOG
@@ -45,6 +47,7 @@ class Call(Generic[R_co]):
         self._outcome: Returned[R_co] | Raised | None = None
         self._is_left = False
 
+    @override
     def __repr__(self) -> str:
         return f"<Call {self.name!r} {'runs' if self._outcome is None else type(self._outcome).__name__.lower()}>"
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from headrace.executors.call import Call, Raised, Returned
 from headrace.executors.errors import ExecutorError, UnguardedMain, WorkerDied, WorkerNotStarted
 from headrace.executors.executor import Executor
@@ -75,18 +77,14 @@ class ProcessExecutor(Executor):
             stopped=self._counts.stopped,
         )
 
+    @override
     def resize(self, limit: int) -> None:
-        """Change how many functions may run at a time; OS processes above it end once they have nothing to do."""
         super().resize(limit)
         while self._idle and len(self._workers) > limit:
             self._idle.pop(0).stop_when_idle()
 
+    @override
     async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
-        """Take nothing more in, wait that long for what runs, and end every OS process; return when all are gone.
-
-        What ran for longer fails with CallStopped, who waits for a slot with ExecutorClosed. On cancellation all are
-        killed at once.
-        """
         try:
             await self._drain(timeout_seconds)
             if self._sweep is not None:
@@ -103,6 +101,7 @@ class ProcessExecutor(Executor):
             await self._all_ended()
             raise
 
+    @override
     def _begin(
         self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Call[object]:

@@ -12,6 +12,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.executors.call import Call, Raised, Returned, raised
 from headrace.executors.errors import BadFunction
 from headrace.executors.executor import Executor
@@ -67,21 +69,19 @@ class ThreadExecutor(Executor):
             raised=self._counts.raised,
         )
 
+    @override
     def resize(self, limit: int) -> None:
-        """Change how many functions may run at a time; threads above it end once they have nothing to do."""
         super().resize(limit)
         self._shrink()
 
+    @override
     async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
-        """Take nothing more in, and wait that long for what runs; who waits for a slot gets ExecutorClosed.
-
-        What runs for longer goes on, and is one of `left`; its thread ends with it. None waits for as long as it takes.
-        """
         await self._drain(timeout_seconds)
         for call in self._calls:
             call.leave()
         self._shrink()
 
+    @override
     def _begin(
         self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Call[object]:

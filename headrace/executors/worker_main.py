@@ -178,7 +178,7 @@ class Unpickler(pickle.Unpickler):
         self._main = main
 
     def find_class(self, module_name: str, global_name: str) -> object:
-        """Return what a pickle names."""
+        """Return the object of that name; the names of this program and of the main module are its own."""
         if module_name == PROGRAM:
             return globals()[global_name]
         if module_name == "__main__" and self._main is not None:

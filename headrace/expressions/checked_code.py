@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType
 from typing import Protocol, cast
 
+from typing_extensions import override
+
 from headrace.expressions.explanations import BUILTINS, PLAIN_FUNCTIONS, SIGNATURES, MissingFieldError, did_you_mean
 from headrace.expressions.patterns import compile_search
 
@@ -142,10 +144,12 @@ class _CheckedCompiler(ast.NodeTransformer):
     def __init__(self, verb: str = "read") -> None:
         self._verb = verb
 
+    @override
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         source = ast.Constant(_source_of(node.value))
         return _call(f"{self._verb}_field", self.visit(node.value), ast.Constant(node.attr), source)
 
+    @override
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         source = ast.Constant(_source_of(node.value))
         node.value, node.slice = self.visit(node.value), self.visit(node.slice)
@@ -153,6 +157,7 @@ class _CheckedCompiler(ast.NodeTransformer):
             return node
         return _call(f"{self._verb}_item", node.value, node.slice, source)
 
+    @override
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
         match node.op:
@@ -163,6 +168,7 @@ class _CheckedCompiler(ast.NodeTransformer):
             case _:
                 return node
 
+    @override
     def visit_Call(self, node: ast.Call) -> ast.expr:
         match node:
             case ast.Call(func=ast.Name(id="has" | "default"), args=[path, *rest]):

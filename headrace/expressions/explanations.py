@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from headrace.errors import HeadraceError
 
 _SHOWN_CHARACTERS = 120  # one line of a log
@@ -35,6 +37,7 @@ class ExpressionError(HeadraceError):
         self.hint = hint
         self.path = path
 
+    @override
     def __str__(self) -> str:
         where = f" at {'.'.join(map(str, self.path))}" if self.path else ""
         return _sentence(f"{self.why} in {_shown(self.text, self.column)}, column {self.column}{where}", self.hint)
@@ -53,6 +56,7 @@ class EvaluationError(HeadraceError):
         self.why = why
         self.hint = hint
 
+    @override
     def __str__(self) -> str:
         return _sentence(f"{self.why} in {self.text!r}", self.hint)  # uncut: half a secret could not be redacted
 

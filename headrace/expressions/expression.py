@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import message_of
 from headrace.expressions.checked_code import CHECKED_NAMES, Missing, compile_checked
 from headrace.expressions.explanations import USE_A_FUNCTION, EvaluationError, ExpressionError
@@ -154,6 +156,7 @@ class _Substitution(ast.NodeTransformer):
     def __init__(self, value: ast.expr) -> None:
         self._value = value
 
+    @override
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._value if node.id == "value" else node
 

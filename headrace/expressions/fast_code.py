@@ -7,6 +7,8 @@ never do is succeed with another value than the careful code.
 import ast
 from functools import reduce
 
+from typing_extensions import override
+
 from headrace.expressions.explanations import BUILTINS, PLAIN_FUNCTIONS
 from headrace.expressions.grammar import path_steps
 from headrace.expressions.patterns import Regex, compile_search
@@ -28,9 +30,11 @@ class _FastCompiler(ast.NodeTransformer):
     def __init__(self, names: dict[str, object]) -> None:
         self._names = names
 
+    @override
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         return _item(self.visit(node.value), node.attr)
 
+    @override
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.Mult | ast.Mod):
@@ -39,6 +43,7 @@ class _FastCompiler(ast.NodeTransformer):
             node.right = _number(node.right)
         return node
 
+    @override
     def visit_Call(self, node: ast.Call) -> ast.expr:
         steps = path_steps(node.args[0])
         node.args = [self.visit(argument) for argument in node.args]

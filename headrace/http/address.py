@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.errors import HeadraceError
 
 MAX_PORT = 65535
@@ -21,6 +23,7 @@ class Address:
     host: str
     port: int
 
+    @override
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

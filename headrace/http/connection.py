@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 import h11
+from typing_extensions import override
 
 from headrace.http.access import CLOSE, HttpAnswer, RequestHead
 from headrace.http.framing import HEAD_BYTES
@@ -72,8 +73,8 @@ class Connection(asyncio.Protocol):
         self.is_waiting = False
         """Whether a request is in, and not answered."""
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or turn it away where there is no place."""
         self._transport = cast("asyncio.Transport", transport)
         rejection = self._server.joined(self)
         if rejection is None:
@@ -82,21 +83,21 @@ class Connection(asyncio.Protocol):
             self._answer(rejection, is_last=True)
             self._transport.close()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of all that is kept."""
         self._is_over = True
         self._wait(None)
         self._drop_body()
         self._server.left(self)
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """Read on."""
         if not self._is_over:
             self._parser.receive_data(data)
             self._go_on()
 
+    @override
     def eof_received(self) -> bool:
-        """Take note that nothing more comes; who has sent all of a request may still be answered."""
         self._has_received_all = True
         if self._is_over:
             return False
@@ -104,14 +105,14 @@ class Connection(asyncio.Protocol):
         self._go_on()
         return self.is_waiting
 
+    @override
     def pause_writing(self) -> None:
-        """Answer nothing further while the answers are not read."""
         self._is_stuck = True
         self._transport.pause_reading()
         self._wait(self._server.timeouts.head_seconds)
 
+    @override
     def resume_writing(self) -> None:
-        """Go on."""
         self._is_stuck = False
         self._go_on()
 

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from headrace.http.listener_connection import BACKLOG, Deadlines, TimedConnection
 
@@ -38,16 +39,16 @@ class Listener(uvicorn.Server):
         self._sockets = list(sockets)
         self._answers = asyncio.Event()
 
+    @override
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer until `should_exit` is set; close the sockets then, and whenever this is cancelled."""
         try:
             await super().serve(self._sockets if sockets is None else sockets)
         finally:
             for bound in self._sockets:
                 bound.close()
 
+    @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
         await super().startup(sockets)
         self._answers.set()
 
@@ -56,6 +57,6 @@ class Listener(uvicorn.Server):
         await self._answers.wait()
 
     @contextmanager
+    @override
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the command that runs the pipeline."""
         yield

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import h11
+from typing_extensions import override
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -47,33 +48,33 @@ class TimedConnection(H11Protocol):
         self.opened_at = self.loop.time()
         """When the connection was made, by the loop's clock."""
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        """Begin; where too many connections are open, the oldest one that waits for its peer ends for it."""
         is_full = len(self.connections) >= CONNECTIONS and not self._end_another()
         super().connection_made(transport)
         if is_full:
             self._refuse(503, _FULL)
         self._set_deadline()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers: uvicorn keeps its own where the peer resets the connection."""
         if self._timer is not None:
             self._timer.cancel()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """Read on."""
         super().data_received(data)
         self._set_deadline()
 
+    @override
     def on_response_complete(self) -> None:
-        """Wait for the answer to be read, and for the next request."""
         super().on_response_complete()
         self._set_deadline()
 
+    @override
     def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are not HTTP, where no answer to this request has begun, and close."""
         if self.conn.our_state in _UNANSWERED:
             self._refuse(400, f"{msg}\n".encode())
             return

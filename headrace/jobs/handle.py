@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from typing_extensions import override
+
 from headrace.jobs.errors import JobDropped, NoJob
 from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
@@ -63,6 +65,7 @@ class Handle(Generic[T_co]):
         self._service = service
         self._restore = restore
 
+    @override
     def __repr__(self) -> str:
         number = "dropped" if self._inserted is None else self._inserted.id
         return f"<Handle of {self.worker} {number}{' (conflict)' if self.is_conflict else ''}>"

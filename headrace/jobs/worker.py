@@ -24,6 +24,8 @@ from typing import (
     overload,
 )
 
+from typing_extensions import override
+
 from headrace.jobs.arguments import Arguments, Codec, CodecError
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTransaction, NotBound
 from headrace.jobs.handle import Enqueues, Handle
@@ -108,6 +110,7 @@ class Worker(Generic[P, R_co, T_co]):
         self._binding = binding or _Binding()
         self._results: Codec | None = None
 
+    @override
     def __repr__(self) -> str:
         return f"<Worker {self.name}>"
 
@@ -119,8 +122,8 @@ class Worker(Generic[P, R_co, T_co]):
             ours = _OTHER_LIBRARIES.get(name)
             raise AttributeError(f"{text}; did you mean {ours}?" if ours else text, name=name, obj=self)
 
+    @override
     def __reduce__(self) -> str:
-        """Travel to another OS process by name, as functions do."""
         return self.function.__qualname__
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:

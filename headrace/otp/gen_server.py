@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Self, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import NoCallback, NotStarted
 from headrace.otp import links
 from headrace.otp import links as monitor
@@ -148,7 +150,7 @@ class GenServerProcess(Process[S]):
 
     __slots__ = ()
 
+    @override
     def bound(self, callbacks: S) -> None:
-        """Connect a new server."""
         if isinstance(callbacks, GenServer):
             callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the runtime stands behind the class

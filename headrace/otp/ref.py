@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
+from typing_extensions import override
+
 from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
 from headrace.otp.process.mailbox import Envelope, Reply
 from headrace.otp.process.own_end import OwnEnd, calling_process
@@ -35,6 +37,7 @@ class Ref(Generic[S_co]):
         self._process = process
         self._timeout_seconds = timeout_seconds
 
+    @override
     def __repr__(self) -> str:
         return f"<Ref {self.name!r} {self._process.state.value}>"
 

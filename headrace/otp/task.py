@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
+from typing_extensions import override
+
 from headrace.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
 from headrace.otp.links import link, unlink
 from headrace.otp.process.process import CURRENT, ExitReason, Process
@@ -61,6 +63,7 @@ class Task(Generic[R_co]):
             self._owner = process.owner = owner
             link(owner, process)
 
+    @override
     def __repr__(self) -> str:
         return f"<Task {self.name!r} {self._process.state.value}>"
 

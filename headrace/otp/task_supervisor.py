@@ -6,6 +6,8 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
+from typing_extensions import override
+
 from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
@@ -156,12 +158,12 @@ class TaskSupervisor(Process[object]):
         del self._tasks[task]
         task.finalize(reason)
 
+    @override
     def child_entries(self) -> Iterable[Process[object]]:
-        """Return the tasks that have not ended, first started first."""
         return list(self._tasks)
 
+    @override
     def release(self) -> object:
-        """Stop all tasks at once, and wait for them."""
         if not self._tasks:
             return None
         tasks = list(self._tasks)

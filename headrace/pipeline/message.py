@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Generic, Protocol, TypeVar
 
+from typing_extensions import override
+
 from headrace.telemetry.events import LOG
 
 
@@ -119,6 +121,7 @@ class Message(Generic[D_co]):
         self.acknowledgement = acknowledgement
         self.attempt = attempt
 
+    @override
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and self._parts() == other._parts()
 
@@ -127,6 +130,7 @@ class Message(Generic[D_co]):
     def _parts(self) -> tuple[object, ...]:
         return self.data, self.metadata, self.acknowledgement, self.attempt
 
+    @override
     def __repr__(self) -> str:
         return f"Message({self.data!r}, {dict(self.metadata)!r}, attempt={self.attempt})"
 

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from types import ModuleType, TracebackType
 from typing import Generic, TypeVar
 
+from typing_extensions import override
+
 from headrace.errors import HeadraceError
 from headrace.expressions import Expression
 from headrace.pipeline.message import Message
@@ -40,6 +42,7 @@ class FunctionName:
     module: str
     path: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.module}:{self.path}"
 

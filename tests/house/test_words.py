@@ -38,7 +38,7 @@ def _over(found: Counter[str], limits: dict[str, int]) -> dict[str, str]:
     return {
         word: f"{number}, and {limits.get(word, 0)} is the limit"
         for word, number in found.items()
-        if number != limits.get(word, 0)
+        if number > limits.get(word, 0)
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from typing_extensions import override
+
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
@@ -22,6 +24,7 @@ class Guarantee:
     delivery: DeliveryGuarantee
     why: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.source} -> {self.sink}: {self.delivery}, because {self.why}"
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from unicodedata import combining, east_asian_width
 
+from typing_extensions import override
+
 from headrace.errors import HeadraceError
 
 CODES: Mapping[str, str] = {
@@ -87,6 +89,7 @@ class Finding:
         """Return what `--json` prints: the same keys for every finding, values plain."""
         return {**asdict(self), "allowed": list(self.allowed)}
 
+    @override
     def __str__(self) -> str:
         hint = f"; did you mean `{self.suggestion}`?" if self.suggestion else ""
         return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}{hint}"

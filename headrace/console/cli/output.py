@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from typing_extensions import override
+
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.streams import UNENCODABLE
 from headrace.errors import HeadraceError, class_and_message, message_of
@@ -91,8 +93,8 @@ class JsonFormatter(_Formatter):
         self._pipeline = pipeline
         self._stages = frozenset(stages)
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. The stage is the one in whose callback the record was made."""
         fields: dict[str, str] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -113,8 +115,8 @@ class JsonFormatter(_Formatter):
 class LineFormatter(_Formatter):
     """A short line for people: the time of day, the level, the message."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and a traceback below it."""
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         line = f"{at} {record.levelname.lower():7} {self.message(record)}"
         traceback = self.traceback(record)

@@ -15,6 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import override
 
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.cli.streams import has_terminal, ignore_lost_terminal
@@ -136,6 +137,7 @@ class _AboveTheLine(logging.Handler):
         super().__init__()
         self._console = console
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
             self._console.print(Text(self.format(record)), soft_wrap=True)

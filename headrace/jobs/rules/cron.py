@@ -11,6 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+from typing_extensions import override
 
 from headrace.jobs.errors import BadCron
 
@@ -56,6 +57,7 @@ class Cron:
         self._zone = _zone(expression, timezone)
         self._fields = _checked(expression)
 
+    @override
     def __repr__(self) -> str:
         return f"Cron({self.expression!r}, {self.timezone!r})"
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.jobs.errors import EncryptionError
 from headrace.jobs.job import NewJob, Unique
 
@@ -41,6 +43,7 @@ class ArgsCipher:
         self._invalid = InvalidToken
         self._hash_key = hashlib.blake2b(keys[0].encode(), person=_PURPOSE, digest_size=32).digest()
 
+    @override
     def __repr__(self) -> str:
         return "<ArgsCipher>"
 

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Final, TypedDict, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.jobs.errors import BadArguments, BadJobsTest
 from headrace.jobs.job import INCOMPLETE, Job, JobState
 from headrace.jobs.rules.job_filter import JobFilter
@@ -70,6 +72,7 @@ class Wanted:
             what = f"the scheduled_at of a test is {at}, which has no time zone"
             raise BadJobsTest(what, "add one, as in datetime.now(UTC)")
 
+    @override
     def __str__(self) -> str:
         parts = [f"worker {self.worker}"] if self.worker is not None else []
         parts += [f"{key} {value!r:.300}" for key, value in self.wants.items() if key != "tolerance_seconds"]

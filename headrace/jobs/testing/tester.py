@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_args
 
+from typing_extensions import override
+
 from headrace.jobs.errors import BadJobsTest, JobNotRun
 from headrace.jobs.job import INCOMPLETE, AttemptCompleted, Inserted, Job, JobOutcome, NewJob
 from headrace.jobs.jobs import Jobs
@@ -33,14 +35,14 @@ class TestedJobs(Jobs):
         super().__init__(store, catalogue, None, settings)
         self._after = after
 
+    @override
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs, and do with them what the mode says."""
         inserted = await super().insert(jobs)
         await self._after(inserted)
         return inserted
 
+    @override
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Do the same from any thread, also from the loop's: what runs then does so in a thread beside it."""
         inserted = super().insert_sync(jobs)
 
         async def after() -> None:
@@ -49,12 +51,12 @@ class TestedJobs(Jobs):
         apart(after)
         return inserted
 
+    @override
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Keep jobs as if the transaction had been committed, and run none: whatever it wrote is not there yet."""
         return super().insert_sync(jobs)
 
+    @override
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Return the recorded result of a job. Raises `JobNotRun` for one that has not ended, and what others raise."""
         job = await self.store.get(job_id)
         if job is not None and job.state in INCOMPLETE:
             raise JobNotRun(job_id, job.worker, job.state)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final, Generic, Protocol, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import ForeignThread, MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
 from headrace.otp.process.state import MAILBOX_LIMIT
 from headrace.otp.scheduler import Scheduler
@@ -70,8 +72,8 @@ class OwnEnvelope(Envelope):
 class Continuation(OwnEnvelope):
     """The argument of `handle_continue`, which runs before any other mail (OTP's continue)."""
 
+    @override
     def open(self, callbacks: object, owner: str) -> object:
-        """Call `handle_continue`."""
         handle_continue = getattr(callbacks, "handle_continue", None)
         if handle_continue is None:
             raise NoCallback(owner, "handle_continue(self, argument)")
@@ -82,8 +84,8 @@ class Continuation(OwnEnvelope):
 class Timeout(OwnEnvelope):
     """Info for a process to which no mail came within its timeout (OTP's timeout)."""
 
+    @override
     def open(self, callbacks: object, owner: str) -> object:
-        """Call `handle_timeout`."""
         handle_timeout = getattr(callbacks, "handle_timeout", None)
         if handle_timeout is None:
             raise NoCallback(owner, "handle_timeout(self)")

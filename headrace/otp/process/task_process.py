@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.errors import BadOption, ForeignThread
 from headrace.otp.process.process import CURRENT, ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
@@ -42,8 +44,8 @@ class TaskProcess(Process[object]):
         self.owner: Process[object] | None = None
         self.watchers = 0
 
+    @override
     def turn(self) -> int:
-        """Begin the function, or end: a task has no mail."""
         if self.is_busy:
             return IDLE
         if self._stop_reason is not None:
@@ -64,8 +66,8 @@ class TaskProcess(Process[object]):
         self.value = value
         self.exit("normal")
 
+    @override
     def exit(self, reason: ExitReason) -> None:
-        """End now: a task has nothing to close but what its function closes itself."""
         if self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING):
             self.state = ProcessStatus.STOPPING
             self.reason = reason
@@ -82,12 +84,12 @@ class TaskProcess(Process[object]):
                 self.watchers -= 1
         return self.terminated.result()
 
+    @override
     def report_slow_callback(self, seconds: float) -> None:
-        """Name tasks of one function once, and the children of one stage."""
         self.scheduler.name_short_lived_holder(self.name, self.slow_callback_advice, seconds)
 
+    @override
     def _report(self, reason: BaseException) -> None:
-        """Emit the telemetry event of a failure, and log it without a waiter; an owner's crash is none."""
         if self.owner is not None and self.owner.reason is reason:
             return
         self.scheduler.telemetry.execute(FAILED, {"restarts": self.restarts}, {"task": self.name, "reason": reason})

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from headrace.errors import ForeignThread
 from headrace.otp.process.process import Process
 from headrace.otp.scheduler import schedulers_of
@@ -44,8 +46,8 @@ class ProcessTree:
         for root in self.roots:
             yield from root.walk()
 
+    @override
     def __str__(self) -> str:
-        """Draw one process a line, with its kind, state, mail, turns and restarts in columns."""
         rows = [row for root in self.roots for row in _rows(root)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(_line(row, widths) for row in rows)

@@ -7,6 +7,8 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack, cast, overload
 
+from typing_extensions import override
+
 from headrace.errors import (
     ChildIsAlive,
     ChildKept,
@@ -263,8 +265,8 @@ class Supervisor(Process[object]):
         self._exits.append((child, reason))
         self.scheduler.wake(self.turns)
 
+    @override
     def turn(self) -> int:
-        """Decide about one child that has ended, also while the others are being stopped."""
         if self._exits:
             self._decide(*self._exits.popleft())
             return MORE
@@ -289,8 +291,8 @@ class Supervisor(Process[object]):
             self._initialised(None)
         return MORE
 
+    @override
     def _initialise(self) -> None:
-        """Start the children given, one after the other."""
         self.children.clear()
         self._group.clear()
         for spec in self._specs:
@@ -371,29 +373,29 @@ class Supervisor(Process[object]):
         if not child.is_kept and self.children.get(name) is child:
             del self.children[name]
 
+    @override
     def _report(self, reason: BaseException) -> None:
-        """Report why it exits, unless the unrecoverable child has just reported it."""
         if not isinstance(reason, Unrecoverable):
             super()._report(reason)
 
+    @override
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Finalize children whose exit was still queued when the supervisor ended."""
         while self._exits:
             self._put_away(*self._exits.popleft())
 
+    @override
     def child_entries(self) -> Iterable[Process[object]]:
-        """Return the children that have not ended, first started first."""
         return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
 
+    @override
     def _ended(self) -> None:
-        """Stop the children that the cancelled stop of the children did not reach."""
         for child in reversed(list(self.children.values())):
             if not child.has_ended:
                 child.process.stop()
         super()._ended()
 
+    @override
     def release(self) -> object:
-        """Stop the children, last started first."""
         self._group.clear()
         self._is_opening = False
         return self._stop_children() if self.children else None

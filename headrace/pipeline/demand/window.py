@@ -8,6 +8,8 @@ filled up again.
 import sys
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.errors import DemandError
 
 
@@ -96,16 +98,16 @@ class ManualWindow(Window):
         super().__init__(max_demand, min_demand)
         self.batch_size = sys.maxsize
 
+    @override
     def open(self) -> int:
-        """Ask for nothing by itself."""
         return 0
 
     def ask(self, demand: int) -> None:
         """Account for an ask; raises as `check_room`."""
         self.outstanding += self.check_room(demand, self.outstanding)
 
+    @override
     def handled(self, size: int) -> int:
-        """Account for a handled batch of `size` events; ask for nothing by itself."""
         self.outstanding -= size
         return 0
 
@@ -119,12 +121,12 @@ class EndedWindow(Window):
         super().__init__(former.max_demand, former.min_demand)
         self.batch_size = former.batch_size
 
+    @override
     def open(self) -> int:
-        """Ask for nothing."""
         return 0
 
+    @override
     def handled(self, size: int) -> int:
-        """Account for a handled batch of `size` events; ask for nothing."""
         self.outstanding -= size
         return 0
 
@@ -146,8 +148,8 @@ class ChildrenWindow(Window):
         super().__init__(max_demand, min_demand)
         self.batch_size = CHILDREN_AT_A_TIME
 
+    @override
     def handled(self, size: int) -> int:
-        """Account for `size` children that have finished; return how many events to ask for now, or 0."""
         self.outstanding -= size
         finished = self.max_demand - self.outstanding
         if finished < self.min_demand or finished <= 0:

@@ -1,5 +1,7 @@
 """Broadcast dispatcher: every event goes to every subscriber, at the pace of the slowest."""
 
+from typing_extensions import override
+
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
@@ -18,32 +20,29 @@ class BroadcastDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._subscribers: list[S] = []
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse options that mean nothing here."""
         return unsupported_option(options, "selector")
 
+    @override
     def subscribed(self, subscriber: S) -> None:
-        """Take in a new subscriber; nothing is delivered to any until it has asked, too."""
         self._subscribers.append(subscriber)
 
+    @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber; it no longer holds the others back."""
         self._subscribers.remove(subscriber)
         return unbegun
 
+    @override
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise the demand of `subscriber`."""
         subscriber.pending += demand
 
+    @override
     def unmet(self) -> int:
-        """Return the minimum of what the subscribers miss: what all of them could take."""
         return min((subscriber.pending for subscriber in self._subscribers), default=0)
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        """Deliver as many of `events` as every subscriber misses, a list of its own to each.
-
-        What a selector refuses costs its subscriber no demand, so more may go out than was missed at first.
-        """
         deliveries, used = self._dispatch_missed(events, ingested_at)
         while 0 < used < len(events) and self.unmet() > 0:
             more, size = self._dispatch_missed(events[used:], ingested_at)

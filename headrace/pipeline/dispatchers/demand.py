@@ -3,6 +3,8 @@
 from bisect import bisect_left, bisect_right
 from random import Random
 
+from typing_extensions import override
+
 from headrace.pipeline.dispatchers.dispatcher import (
     Delivery,
     Dispatcher,
@@ -36,31 +38,31 @@ class DemandDispatcher(Dispatcher[S]):
         if shuffle_demands_on_first_dispatch:
             self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse options that mean nothing here."""
         return unsupported_option(options)
 
+    @override
     def subscribed(self, subscriber: S) -> None:
-        """Take in a new subscriber, last in line."""
         self._order.append(subscriber)
 
+    @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; its unbegun events go to others."""
         self._take_out(subscriber)
         return unbegun
 
+    @override
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise the demand of `subscriber` and move it up in line."""
         self._take_out(subscriber)
         subscriber.pending += demand
         self._insert(subscriber)
 
+    @override
     def unmet(self) -> int:
-        """Return the sum of what all subscribers miss."""
         return sum(subscriber.pending for subscriber in self._order)
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        """Deliver as many of `events` as all subscribers together miss."""
         if self._shuffle is not None and events:
             self._shuffle.shuffle(self._order)
             self._order.sort(key=lambda subscriber: subscriber.pending, reverse=True)

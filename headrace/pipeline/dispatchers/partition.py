@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic
 
+from typing_extensions import override
+
 from headrace.errors import DispatcherError, UnknownOutput, UnknownPartition
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
@@ -106,13 +108,13 @@ class PartitionDispatcher(Dispatcher[S]):
         self._drops_unreachable = False
         self.queued = 0
 
+    @override
     def begin(self, context: DispatchContext) -> None:
-        """Store the stage behind it, and let it count unrouted events from 0."""
         super().begin(context)
         context.discard([], UNROUTED)
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse a consumer that does not name its partition."""
         names = ", ".join(map(repr, self._partitions))
         if options.partition is None:
             return f"it must say which partition is its own: give partition, one of {names}"
@@ -120,14 +122,14 @@ class PartitionDispatcher(Dispatcher[S]):
             return f"there is no partition {options.partition!r}: give one of {names}"
         return unsupported_option(options, "partition")
 
+    @override
     def subscribed(self, subscriber: S) -> None:
-        """Take in a subscriber of its partition."""
         partition = self._of(subscriber)
         partition.subscribers += 1
         partition.line.subscribed(subscriber)
 
+    @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber; its unbegun events wait before all else of its partition."""
         partition = self._of(subscriber)
         self._missing -= subscriber.pending
         partition.subscribers -= 1
@@ -139,17 +141,17 @@ class PartitionDispatcher(Dispatcher[S]):
             self.context.discard(self._emptied(partition), "cancelled")
         return []
 
+    @override
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise the demand of `subscriber`."""
         self._missing += demand
         self._of(subscriber).line.asked(subscriber, demand)
 
+    @override
     def unmet(self) -> int:
-        """Return what all subscribers miss, and no more than fits into the fullest partition."""
         return min(self._missing, self._room())
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        """Deliver what waits; then give each partition its events, until one would hold more than it may."""
         groups, used = self._sorted(events)  # first, for while a user's function may raise nothing has changed yet
         deliveries: list[Delivery[S]] = []
         if self.queued:
@@ -164,16 +166,16 @@ class PartitionDispatcher(Dispatcher[S]):
                 self._enqueue(partition, group[taken:], ingested_at)
         return deliveries, used
 
+    @override
     def add_marker(self, message: object) -> bool:
-        """Put a message behind what every partition holds."""
         queues = [partition.queue for partition in self._partitions.values() if partition.queue.size]
         waiting = _Waiting(message, len(queues))
         for queue in queues:
             queue.add_marker(waiting)
         return not queues
 
+    @override
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
-        """Remove and return waiting events: all, or the ones without a subscriber, which are dropped from now on."""
         self._drops_unreachable = self._drops_unreachable or is_unreachable_only
         unloaded: list[object] = []
         for partition in self._partitions.values():

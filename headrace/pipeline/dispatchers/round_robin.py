@@ -1,5 +1,7 @@
 """Round-robin dispatcher: events are dealt one by one, in turn, to subscribers with demand."""
 
+from typing_extensions import override
+
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
@@ -17,29 +19,29 @@ class RoundRobinDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._line: list[S] = []
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse options that mean nothing here."""
         return unsupported_option(options)
 
+    @override
     def subscribed(self, subscriber: S) -> None:
-        """Take in a new subscriber, last in line."""
         self._line.append(subscriber)
 
+    @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; its unbegun events go to others."""
         self._line.remove(subscriber)
         return unbegun
 
+    @override
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise the demand of `subscriber`; its position in line stays."""
         subscriber.pending += demand
 
+    @override
     def unmet(self) -> int:
-        """Return the sum of what all subscribers miss."""
         return sum(subscriber.pending for subscriber in self._line)
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        """Deal as many of `events` as all subscribers together miss; whole rounds at once, one slice for each."""
         active = [subscriber for subscriber in self._line if subscriber.pending > 0]
         portions: dict[int, Delivery[S]] = {id(subscriber): (subscriber, [], ingested_at) for subscriber in active}
         used, total = 0, len(events)

@@ -1,5 +1,7 @@
 """Weighted dispatcher: subscribers take turns, and a turn is as many events as a subscriber's weight says."""
 
+from typing_extensions import override
+
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
 
 
@@ -20,34 +22,34 @@ class WeightedDispatcher(Dispatcher[S]):
         self._left = 0
         """How many events are left of the turn of the first in line."""
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse options that mean nothing here."""
         return unsupported_option(options, "weight")
 
+    @override
     def subscribed(self, subscriber: S) -> None:
-        """Take in a new subscriber, last in line."""
         self._line.append(subscriber)
         if len(self._line) == 1:
             self._left = subscriber.weight
 
+    @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber and its demand; its unbegun events go to others."""
         is_its_turn = self._line[0] is subscriber
         self._line.remove(subscriber)
         if is_its_turn and self._line:
             self._left = self._line[0].weight
         return unbegun
 
+    @override
     def asked(self, subscriber: S, demand: int) -> None:
-        """Raise the demand of `subscriber`; its position in line stays."""
         subscriber.pending += demand
 
+    @override
     def unmet(self) -> int:
-        """Return the sum of what all subscribers miss."""
         return sum(subscriber.pending for subscriber in self._line)
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        """Deliver as many of `events` as all subscribers together miss; whole rounds at once, one slice for each."""
         portions: dict[int, Delivery[S]] = {}
         used, total = 0, min(len(events), self.unmet())
         while used < total:

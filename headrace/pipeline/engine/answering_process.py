@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 
+from typing_extensions import override
+
 from headrace.otp.scheduler import HANDLED_MORE, IDLE, Scheduler
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.flow.counts import StageCounts
@@ -31,14 +33,14 @@ class AnsweringProcess(ProducerConsumerProcess):
         self._reported = 0
         self._handle_demand: Callable[[int], object] = lambda _: []
 
+    @override
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
-        """Connect the new callback object, and report all unmet demand to it."""
         super().bound(callbacks)
         self._handle_demand = callbacks.handle_demand  # type: ignore[attr-defined] # this process is made for those
         self._reported = self.output.sent()
 
+    @override
     def turn(self) -> int:
-        """Report new demand; else do the turn of every producer-consumer."""
         if not self.has_control:
             unmet = self.output.collect()
             asked = self.output.sent() + unmet

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
+from typing_extensions import override
+
 from headrace.errors import CannotRetain
 from headrace.pipeline.engine.handler import EventHandler, ReportingHandler
 from headrace.pipeline.failure import FailurePolicy
@@ -37,29 +39,29 @@ class BatchHandler(ReportingHandler):
         """Waits for all outputs of the data of the current batch."""
         self._parents: list[object] = []
 
+    @override
     def begin(self) -> None:
-        """Prepare for a batch."""
         self._outputs = []
         if self._is_unwrapping and self._emits:
             self._parents = []
             self._waiting = Acknowledgement(partial(acknowledge, self._parents))
 
+    @override
     def call(self, positions: Sequence[int]) -> object:
-        """Hand over the events at `positions`, in a list of their own."""
         events = [self.events[position] for position in positions]
         if self._is_unwrapping:
             return self._handle([message.data for message in cast("list[Message[object]]", events)])
         return self._handle(events)
 
+    @override
     def take(self, positions: Sequence[int], returned: object) -> None:
-        """Keep the outputs."""
         if self._emits:
             self._outputs += as_list(self._counts.stage, "handle_events", returned)
         else:
             check_nothing(self._counts.stage, returned)
 
+    @override
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that are emitted while data are handled as messages for which the batch waits."""
         waiting = self._waiting
         if waiting is None:
             return events
@@ -69,14 +71,14 @@ class BatchHandler(ReportingHandler):
     def _message(self, position: int) -> Message[object]:
         return cast("Message[object]", self.events[position])
 
+    @override
     def retain(self, events: Sequence[object]) -> None:
-        """Keep messages beyond the current batch. Raises `CannotRetain` for data."""
         if self._is_unwrapping:
             raise CannotRetain(self._counts.stage, has_data_alone=True)
         super().retain(events)
 
+    @override
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
-        """Claim the outputs, and end the events."""
         outputs, self._outputs = self._outputs, []
         if not self._is_acknowledged:
             return outputs

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+from typing_extensions import override
+
 from headrace.pipeline.engine.batch_handler import BatchHandler
 from headrace.pipeline.engine.in_flight import SOURCE, InFlight, InFlightOwner
 from headrace.pipeline.flow.counts import StageCounts
@@ -30,8 +32,8 @@ class InFlightBatch(BatchHandler):
 
     _outcomes: Mapping[int, Outcome] = {}
 
+    @override
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
-        """Note how the events end."""
         self._outcomes = outcomes
         return []
 
@@ -71,14 +73,14 @@ class ConcurrentBatches(InFlight):
         self._units: deque[_Unit] = deque()
         self._next_position = 0
 
+    @override
     def begin(self, events: list[object]) -> None:
-        """Take up the first batch."""
         self._waiting = deque([(self._owner.started_from(), list(events))])
         self._units.clear()
         self._next_position = 0
 
+    @override
     def fill(self, group: asyncio.TaskGroup) -> None:
-        """Begin the batches that are next, as long as there is room."""
         while self._running < self._owner.concurrency.limit:
             taken = self._next()
             if taken is None:
@@ -131,23 +133,23 @@ class ConcurrentBatches(InFlight):
         outputs = [output for one in finished for output in one.batch.finish_unit()]
         self._owner.over([position for one in finished for position in one.positions], outputs, seconds)
 
+    @override
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Called when an event of the batch whose callback runs failed."""
         batch = _BATCH.get()
         if batch is None:
             self._counts.fail(error)
         else:
             batch.failed_at(position, error)
 
+    @override
     def failed(self, event: object, error: BaseException) -> None:
-        """Called when an event of the batch whose callback runs failed."""
         batch = _BATCH.get()
         if batch is None:
             self._counts.fail(error)
         else:
             batch.failed(event, error)
 
+    @override
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that the batch whose callback runs emits beside its return value."""
         batch = _BATCH.get()
         return events if batch is None else batch.owned(events)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import islice, takewhile
 
+from typing_extensions import override
+
 from headrace.errors import BadReturn, PoisonEvent
 from headrace.executors.errors import ExecutorError
 from headrace.pipeline.engine.failed_units import dead_letter, failed_unit
@@ -33,15 +35,15 @@ class ConcurrentHandler(InFlight):
         self._units: deque[InFlightEvent] = deque()
         self._next_position = 0
 
+    @override
     def begin(self, events: list[object]) -> None:
-        """Take up the first batch."""
         self._waiting.clear()
         self._units.clear()
         self._next_position = 0
         self._take(events)
 
+    @override
     def fill(self, group: asyncio.TaskGroup) -> None:
-        """Begin the next events, as long as there is room."""
         while self._running < self._work.limit:
             units = self._next(self._running)
             if not units:
@@ -168,16 +170,16 @@ class ConcurrentHandler(InFlight):
         is_poison = isinstance(event, Message) and event.attempt > most
         return PoisonEvent(self._counts.stage, most) if is_poison else None
 
+    @override
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Called when the event whose callback runs failed."""
         UNIT.get().error = error
 
+    @override
     def failed(self, event: object, error: BaseException) -> None:
-        """Called when the event whose callback runs failed."""
         UNIT.get().error = error
 
+    @override
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Called when the event whose callback runs failed; of several, count them."""
         if count == 1:
             UNIT.get().error = error
         else:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, cast
 
+from typing_extensions import override
+
 from headrace.errors import BadReturn, NameTaken
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
@@ -42,15 +44,15 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
         super().__init__(name, factory, scheduler, counts, StageInput(counts, is_by_delivery=False))
         self.latency = HistogramCounts(LATENCY_BOUNDS)
 
+    @override
     def bound(self, callbacks: Consumer[object]) -> None:
-        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._receiver = self  # noqa: SLF001
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
         callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
 
+    @override
     def turn(self) -> int:
-        """Handle one batch, or one end of a subscription."""
         if self.has_control:
             return self.handle_control()
         stage_input = self.input
@@ -103,20 +105,20 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
             self.latency.observe(now - self.input.ingested_at)
         self.input.finish_batch()
 
+    @override
     def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Account for events that were handled while others are in flight."""
         now = self.scheduler.clock()
         for ingested_at in self.input.ingestion_times(positions):
             self.latency.observe(now - ingested_at)
         super().over(positions, outputs, seconds)
 
+    @override
     def take_returned(self, callback: str, returned: object) -> None:
-        """Refuse events: a consumer emits nothing."""
         check_nothing(self.name, returned, callback)
         self.failure_reporter.returned()
 
+    @override
     def input_completed(self, returned: object) -> None:
-        """End: there is nothing to send."""
         self.take_returned("handle_complete", returned)
         self.no_restart = True
         self.exit("normal")
@@ -152,8 +154,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._is_completing = False
         self._is_stopping_children = False
 
+    @override
     def bound(self, callbacks: Consumer[object]) -> None:
-        """Connect the new callback object, and begin without children."""
         super().bound(callbacks)
         self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
@@ -165,19 +167,19 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._spec_of = supervisor.child if gives_specs(supervisor) else None
         self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
 
+    @override
     def child_entries(self) -> Iterable[Process[object]]:
-        """Return the children that have not ended, first started first."""
         return [cast("Process[object]", slot.process) for slot in self.children.slots.values()]
 
+    @override
     def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
-        """Let the demand of a subscription follow the children, unless the callbacks ask by hand."""
         window = subscription.window
         if subscription.ended is None and mode != "manual" and not isinstance(window, ChildrenWindow):
             subscription.window = ChildrenWindow(window.max_demand, window.min_demand).resumed_at(window.outstanding)
         super().on_subscribe_handled(subscription, side, mode)
 
+    @override
     def turn(self) -> int:
-        """Decide about a child that crashed, start children for a batch, or act on an end of a subscription."""
         if self.children.is_to_decide and self.state is ProcessStatus.RUNNING:
             self.children.decide()
         if self.has_control:
@@ -277,33 +279,33 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         if self._is_completing and not self.children.slots and self.state is ProcessStatus.RUNNING:
             self.notify(self.complete_input)
 
+    @override
     def complete_input(self) -> None:
-        """Complete the input once the last child has ended."""
         self._is_completing = True
         if not self.children.slots:
             super().complete_input()
 
+    @override
     def cancel_later(self) -> None:
-        """Bound what runs in a stop, but not the stop of the children: each of them has a bound of its own."""
         if not self._is_stopping_children:
             super().cancel_later()
 
+    @override
     def kill(self) -> None:
-        """Stop without waiting for the children: they are cancelled now, unless they end already."""
         is_stopping = self.state is ProcessStatus.STOPPING
         super().kill()
         if not is_stopping:
             self.children.kill()
 
+    @override
     def _ended(self) -> None:
-        """Account for children whose stop was cancelled before it began."""
         self.children.kill_and_finalize()
         self._account_for_cut_off()
         self._count_work(None)
         super()._ended()
 
+    @override
     def release(self) -> object:
-        """Stop the children; then account for the events that they had not handled."""
         if not self.children.slots:
             return None
         self._is_stopping_children = True

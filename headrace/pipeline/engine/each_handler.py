@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import ClassVar, Final, cast
 
+from typing_extensions import override
+
 from headrace.errors import BadReturn
 from headrace.pipeline.engine.handler import EventHandler, PendingResult, ReportingHandler
 from headrace.pipeline.failure import FailurePolicy
@@ -38,22 +40,22 @@ class EachHandler(ReportingHandler):
         self._handed: Sequence[int] = ()
         self._at = 0
 
+    @override
     def begin(self) -> None:
-        """Take the data out of the messages."""
         events = self.events
         self._data = list(map(_DATA, events)) if self._is_acknowledged else events
         self._results = []
         self._flat = None
 
+    @override
     def call(self, positions: Sequence[int]) -> object:
-        """Hand over the data at `positions`; return the outputs of each, or an awaitable of them."""
         self._handed = positions
         self._at = 0
         whole = len(positions) == len(self._data)
         return self._call(list(self._data) if whole else [self._data[position] for position in positions])
 
+    @override
     def take(self, positions: Sequence[int], returned: object) -> None:
-        """Keep the outputs of the events at `positions`."""
         if self._flat is not None:
             return
         outputs = cast("Outputs", returned)
@@ -64,8 +66,8 @@ class EachHandler(ReportingHandler):
             for position, made in zip(positions, outputs, strict=True):
                 self._results[position] = made
 
+    @override
     def finish(self, outcomes: Mapping[int, Outcome]) -> list[object]:
-        """Wrap the outputs of messages, claim them, and end the messages."""
         if self._flat is not None:
             return self._passed_on(self._flat)
         results = self._results or [()] * len(self.events)
@@ -99,12 +101,12 @@ class EachHandler(ReportingHandler):
             message.acknowledgement.end(Outcome.DONE)
         return []
 
+    @override
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Called when one of the events that were handed over failed."""
         self.failures.setdefault(self._handed[self._at + position], error)
 
+    @override
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Called when the one event that is handled failed; of several, count them."""
         if self._call == self._singly and count == 1:
             self.failed_at(0, error)
         else:

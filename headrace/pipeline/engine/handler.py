@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from typing import ClassVar
 
+from typing_extensions import override
+
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
 from headrace.pipeline.engine.failed_units import FailedUnit, dead_letter, failed_unit
 from headrace.pipeline.engine.retained import Retained
@@ -24,19 +26,20 @@ class PendingResult(Coroutine[object, object, object]):
         self._awaited = awaited
         self._work = work
 
+    @override
     def __await__(self) -> Generator[object, object, object]:
         return self._work.__await__()
 
+    @override
     def send(self, value: object) -> object:
-        """Go on with `value`."""
         return self._work.send(value)
 
+    @override
     def throw(self, *error: object) -> object:
-        """Go on by raising `error`."""
         return self._work.throw(*error)  # type: ignore[call-overload] # it takes what the work itself takes
 
+    @override
     def close(self) -> None:
-        """Close both."""
         self._work.close()
         if isinstance(self._awaited, Coroutine):
             self._awaited.close()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+from typing_extensions import override
+
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
 from headrace.pipeline.engine.side_outputs import SideOutputs
@@ -39,8 +41,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.is_draining = False
         self.side_outputs = SideOutputs()
 
+    @override
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
-        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._receiver = self  # noqa: SLF001
         callbacks._runtime = self  # noqa: SLF001
@@ -52,14 +54,14 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)
         callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
 
+    @override
     def running(self) -> None:
-        """Report all subscriptions to the callbacks, on both sides."""
         for subscription in list(self.output.subscriptions):
             self.notify_subscribed(subscription, "consumer")
         super().running()
 
+    @override
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Give back unbegun events, discard the buffer, and end the consumers' subscriptions."""
         super().finalize_pending(reason)
         self.ingress.close()
         self.output.go_down(reason)
@@ -79,8 +81,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Called when a consumer withdraws reported demand."""
         self.output.withdraw(subscription, demand)
 
+    @override
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Cancel one of the subscriptions, of either side."""
         if subscription.producer is not self:
             super().end_subscription(subscription, reason)
         elif not self.output.is_closed:
@@ -103,8 +105,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         else:
             self.output.emit(events, self.scheduler.time())
 
+    @override
     def sent_to_side_output(self) -> Sequence[object]:
-        """Return the events that a side output had taken when the callback was cut off: they are counted there."""
         return self.side_outputs.take_emitted()
 
     def owed(self) -> int:
@@ -119,8 +121,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         """Return the unmet demand of each consumer, by its name."""
         return self.output.demand_by_consumer()
 
+    @override
     def info(self, message: object) -> None:
-        """Send a message behind all that waits to be handled, and then behind all that is buffered."""
         self.input.info(partial(self.output.info, message))
 
     def demand(self, mode: DemandMode) -> None:
@@ -144,8 +146,8 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.output.drain()
         self.scheduler.wake(self.turns)
 
+    @override
     def turn(self) -> int:  # noqa: C901, PLR0911 - the hot path: one function, so that a batch costs no further call
-        """Serve the buffer; then, if subscribers still miss events, handle one batch."""
         if self.has_control:
             return self.handle_control()
         stage_input, stage_output = self.input, self.output
@@ -197,21 +199,21 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
             self.input.finish_batch()
         return MORE
 
+    @override
     def serve(self) -> None:
-        """Send buffered events to subscribers; take more while other events are handled."""
         self.output.collect()
         super().serve()
 
+    @override
     def has_room(self) -> bool:
-        """Return whether the unmet demand is greater than the number of events in flight."""
         return self.output.collect() > self.input.current_size
 
+    @override
     def send_outputs(self, outputs: list[object], ingested_at: float) -> None:
-        """Emit outputs of events in flight."""
         self.output.emit(outputs, ingested_at)
 
+    @override
     def handle_control(self) -> int:
-        """Finish when completing; else the control work of every stage."""
         is_free = not (self.is_busy or self.notices or self.mailbox) and self._stop_reason is None
         if self.is_completing and is_free and self.state is ProcessStatus.RUNNING:
             return self._finish()
@@ -225,14 +227,14 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
         self.input.finish_batch()
         self.side_outputs.take_emitted()  # cut off by the callback itself, which went on
 
+    @override
     def take_returned(self, callback: str, returned: object) -> None:
-        """Emit what a callback returned."""
         if returned is not None:
             self.emit_nowait(as_list(self.name, callback, returned))
         self.failure_reporter.returned()
 
+    @override
     def input_completed(self, returned: object) -> None:
-        """Emit last events, and finish once the buffer is empty."""
         self.take_returned("handle_complete", returned)
         self.complete()
 

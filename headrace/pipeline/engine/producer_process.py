@@ -5,6 +5,8 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from functools import partial
 
+from typing_extensions import override
+
 from headrace.errors import BufferFull
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import (
@@ -50,8 +52,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.is_completing = False
         self.is_draining = False
 
+    @override
     def bound(self, callbacks: Producer[object]) -> None:
-        """Connect the new callback object."""
         super().bound(callbacks)
         callbacks._runtime = self  # noqa: SLF001
         self.output.format_discarded = callbacks.format_discarded
@@ -61,24 +63,24 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.handle_demand = callbacks.handle_demand
         self.is_completing = False
 
+    @override
     def running(self) -> None:
-        """Report all unmet demand to the new callbacks: the demand that the former ones got ended with them."""
         self.ledger.forget()
         for subscription in list(self.output.subscriptions):
             self.notify_subscribed(subscription, "consumer")
         if self.is_draining:
             self.complete()
 
+    @override
     def requeue_in_flight(self, reason: ExitReason) -> None:
-        """Count the crash, and emit what a stream had yielded: it was taken in."""
         self.forget_notices()
         if isinstance(reason, BaseException):
             self.counts.error(reason)
         if self.pull is not None:
             self.emit_nowait(self.pull.rest())
 
+    @override
     def release(self) -> object:
-        """Close the stream that is kept."""
         pull, self.pull = self.pull, None
         if pull is None:
             return None
@@ -86,13 +88,13 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.driver.cancel()
         return pull.close()
 
+    @override
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Discard the buffer, and end the consumers' subscriptions."""
         self.ingress.close()
         self.output.go_down(reason)
 
+    @override
     def turn_failed(self, error: BaseException) -> None:
-        """Take the cancellation that comes with a drain for an empty return; all else is a crash."""
         if self.is_draining and self.state is ProcessStatus.RUNNING and isinstance(error, asyncio.CancelledError):
             self.output.safe_dispatcher.is_failing = False
             self.scheduler.wake(self.turns)
@@ -114,8 +116,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Called when a consumer withdraws reported demand."""
         self.output.withdraw(subscription, demand)
 
+    @override
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Send a consumer nothing more; a marker behind all that was delivered ends the subscription."""
         if not self.output.is_closed:
             self.output.close_subscription(subscription, Marker(MarkerKind.CANCEL, reason))
             self.notify_unsubscribed(subscription)
@@ -165,14 +167,14 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.ingress.producer_waits(partial(self.notify, self._notify_room))
         return has_none
 
+    @override
     def pause(self) -> None:
-        """Hand the callbacks no more demand; a stream is pulled no further than the event that it waits for."""
         if isinstance(self.pull, AsyncGenerator):
             self.pull.gives_way = True
         super().pause()
 
+    @override
     def resume(self) -> None:
-        """Go on, and call `handle_room`."""
         was_paused = self.is_paused
         super().resume()
         if was_paused and self.state is ProcessStatus.RUNNING and hasattr(self.callbacks, "handle_room"):
@@ -209,8 +211,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
         """Return who misses events, and how many."""
         return self.output.demand_by_consumer()
 
+    @override
     def info(self, message: object) -> None:
-        """Send a message behind all that is buffered."""
         self.output.info(message)
 
     def demand(self, mode: DemandMode) -> None:
@@ -248,13 +250,13 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.cancel_later()
         self.complete()
 
+    @override
     def take_returned(self, callback: str, returned: object) -> None:
-        """Emit what a callback returned."""
         if returned is not None:
             self.emit_own(as_list(self.name, callback, returned))
 
+    @override
     def turn(self) -> int:
-        """Serve the buffer, then report unmet demand that is not owed to `handle_demand`."""
         if self.has_control:
             return self.handle_control()
         stage_output = self.output
@@ -279,8 +281,8 @@ class ProducerProcess(StageProcess[Producer[object]]):
             self.emit_nowait(events)
         return HANDLED_BLOCKED if size == demand else HANDLED
 
+    @override
     def serve(self) -> None:
-        """Emit events that a stream has yielded, and send buffered events to subscribers."""
         self._emit_pulled()
         self.output.collect()
 
@@ -288,14 +290,14 @@ class ProducerProcess(StageProcess[Producer[object]]):
         if isinstance(self.pull, AsyncGenerator) and (events := self.pull.take()):
             self.emit_nowait(events)
 
+    @override
     def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
-        """Run an async callback in the process's task; a stream that is pulled there gives way after its next event."""
         if isinstance(self.pull, AsyncGenerator):
             self.pull.gives_way = True
         super().drive(work, then)
 
+    @override
     def handle_control(self) -> int:
-        """Finish when completing, pull on; else the control work of every stage."""
         if self.is_busy or self.notices or self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             return super().handle_control()
         if isinstance(self.pull, AsyncGenerator) and self.pull.is_running:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import BadReturn, NoProcess
 from headrace.otp.process.mailbox import Envelope
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
@@ -83,8 +85,8 @@ class StageProcess(Process[S]):
         self.notices: deque[Callable[[], None]] = deque()
         self.subscriber: Subscribe = _subscribes_alone
 
+    @override
     def bound(self, callbacks: S) -> None:
-        """Connect the new callback object."""
         is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
         self._slow_callback_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.slow_callback_advice
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
@@ -92,8 +94,8 @@ class StageProcess(Process[S]):
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
 
     @property
+    @override
     def slow_callback_advice(self) -> str:
-        """The advice in the log when a callback of this stage holds the loop."""
         return self._slow_callback_advice
 
     def check_loop(self, name: str) -> None:
@@ -131,8 +133,8 @@ class StageProcess(Process[S]):
         if event is not None:
             event.set()
 
+    @override
     def finalize(self, reason: ExitReason) -> None:
-        """End for good; tasks that wait for the end of a pause go on."""
         super().finalize(reason)
         self._end_pause()
 
@@ -165,8 +167,8 @@ class StageProcess(Process[S]):
         """Forget the notices of this life; messages wait for the next one, as mail does."""
         self.notices = deque(notice for notice in self.notices if isinstance(notice, _Message))
 
+    @override
     def _reply(self, result: object) -> None:
-        """Take the return value of `handle_info` and its kin for events: they have no caller."""
         mail = self._current_envelope
         if result is None or mail is None or mail.method is not None:
             super()._reply(result)
@@ -236,8 +238,8 @@ class StageProcess(Process[S]):
     def take_returned(self, callback: str, returned: object) -> None:
         """Handle the return value of a callback beside the main one, as the kind of stage does."""
 
+    @override
     def handle_control(self) -> int:
-        """Serve while busy; handle a notice; else the control work of every process, and nothing more while paused."""
         if self.is_busy:
             self.serve()
             return IDLE

@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from typing_extensions import override
+
 from headrace.errors import SubscriptionError
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import MORE, Scheduler
@@ -73,8 +75,8 @@ class TakingProcess(StageProcess[S]):
         """Whether it takes in messages."""
         return self.input.is_acknowledged
 
+    @override
     def is_in_callback(self) -> bool:
-        """Whether the present task runs a callback, be it one of several."""
         return super().is_in_callback() or (self.in_flight is not None and self.in_flight.is_current())
 
     def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
@@ -118,18 +120,18 @@ class TakingProcess(StageProcess[S]):
     def send_outputs(self, outputs: list[object], ingested_at: float) -> None:
         """Send outputs of events in flight; `ingested_at` is that of the first."""
 
+    @override
     def serve(self) -> None:
-        """Take more events while others are handled."""
         if self.in_flight is not None:
             self.in_flight.arrived()
 
+    @override
     def release(self) -> object:
-        """End the threads and OS processes of this life."""
         offload, self.offload = self.offload, None
         return None if offload is None else offload.close()
 
+    @override
     def running(self) -> None:
-        """Report all subscriptions to the callbacks; after a restart, go on with waiting events, or with the end."""
         for subscription in list(self.input.subscriptions):
             if subscription.ended is None:
                 self.notify_subscribed(subscription, "producer")
@@ -145,8 +147,8 @@ class TakingProcess(StageProcess[S]):
         if self.state is ProcessStatus.RUNNING:
             self.notify_subscribed(subscription, "producer")
 
+    @override
     def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
-        """Ask for the first events, unless the callbacks will do so by hand."""
         if side != "producer" or subscription.ended is not None:
             return
         former = subscription.window
@@ -185,18 +187,18 @@ class TakingProcess(StageProcess[S]):
         is_of_task = source is not None and source.consumer is self
         return SubscriptionHandle(source if source is not None and is_of_task else self.started_from(), self)
 
+    @override
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Cancel one of the subscriptions."""
         if self.state is not ProcessStatus.ENDED:
             self.input.unsubscribe(subscription, reason)
 
+    @override
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
-        """Go on with other bounds."""
         if subscription.ended is None:
             self.input.change(subscription, max_demand, min_demand)
 
+    @override
     def requeue_in_flight(self, reason: ExitReason) -> None:
-        """Count the crash, and requeue the events in flight."""
         self.forget_notices()
         self._is_handling_cancel = False
         if isinstance(reason, BaseException) and not self.no_restart:
@@ -211,8 +213,8 @@ class TakingProcess(StageProcess[S]):
         """Return the events that a side output had taken when the callback was cut off: they are counted there."""
         return ()
 
+    @override
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Give back unbegun events."""
         self.input.leave(reason)
 
     def end_of(self, subscription: Subscription) -> int:

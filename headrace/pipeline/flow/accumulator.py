@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from typing_extensions import override
+
 from headrace.pipeline.demand.buffer import Buffer
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, SubscribeOptions
 from headrace.pipeline.flow.counts import StageCounts
@@ -28,23 +30,23 @@ class DemandAccumulator(Dispatcher[Subscription]):
         self._safe_dispatcher = safe_dispatcher
         self._asks: list[tuple[Subscription, int, int]] = []
 
+    @override
     def option_error(self, options: SubscribeOptions) -> str | None:
-        """Refuse what the dispatcher itself refuses."""
         return self.inner.option_error(options)
 
+    @override
     def subscribed(self, subscriber: Subscription) -> None:
-        """Let the dispatcher take in a subscriber."""
         self.inner.subscribed(subscriber)
 
+    @override
     def cancelled(self, subscriber: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Let the dispatcher forget a subscriber."""
         self._asks = [ask for ask in self._asks if ask[0] is not subscriber]
         back = self.inner.cancelled(subscriber, unbegun, ingested_at)
         self.queued = self.inner.queued
         return back
 
+    @override
     def asked(self, subscriber: Subscription, demand: int) -> None:
-        """Note new demand, and leave it with its subscription; demand below 0 is withdrawn from the dispatcher."""
         if demand < 0:
             self.inner.asked(subscriber, demand)
             return
@@ -53,20 +55,20 @@ class DemandAccumulator(Dispatcher[Subscription]):
         if new > 0:
             self._asks.append((subscriber, new, self._buffer.size))
 
+    @override
     def unmet(self) -> int:
-        """Return 0: nothing can be delivered for now."""
         return 0
 
+    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[Subscription]], int]:
-        """Deliver nothing."""
         return [], 0
 
+    @override
     def add_marker(self, message: object) -> bool:
-        """Put a message behind what the dispatcher holds."""
         return self.inner.add_marker(message)
 
+    @override
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
-        """Return what the dispatcher holds."""
         unloaded = self.inner.drain(is_unreachable_only=is_unreachable_only)
         self.queued = self.inner.queued
         return unloaded

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from typing_extensions import override
+
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import IDLE, Scheduler, TurnTimes
 from headrace.pipeline.demand.window import Window
@@ -41,8 +43,8 @@ class _InjectedSubscription(Subscription):
 
     on_handled: Callable[[int], None]
 
+    @override
     def handled(self, size: int) -> None:
-        """Report the batch, then ask for more."""
         self.on_handled(size)
         super().handled(size)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from typing_extensions import override
+
 from headrace.errors import SubscriptionError
 from headrace.otp.process.process import ExitReason
 from headrace.otp.process.state import check_reason
@@ -43,6 +45,7 @@ class SubscriptionHandle:
     _subscription: Subscription
     _holder: SubscriptionOwner
 
+    @override
     def __repr__(self) -> str:
         return f"<subscription of {self.consumer!r} to {self.producer!r}>"
 

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable
 from typing import ClassVar, Generic, TypeVar
 
+from typing_extensions import override
+
 from headrace.errors import MissingCallback, PermanentChild
 from headrace.otp.process.mailbox import Reply
 from headrace.otp.process.process import CURRENT
@@ -77,12 +79,12 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         """Return how many children live."""
         return self._supervision.count()
 
+    @override
     def handle_events(self, events: list[In]) -> None:
-        """Never called: every event is a child's."""
         raise MissingCallback(self, "run(self, event)")
 
+    @override
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`; called by a child for its own event, its message fails."""
         child = CURRENT.get(None)
         if isinstance(child, EventProcess):
             child.has_failed = True

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhausted, Unrecoverable, describe
 from headrace.otp.process.mailbox import Reply
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
@@ -29,8 +31,8 @@ class EventProcess(TaskProcess):
         super().__init__(name, run, scheduler, settings)
         self.has_failed = False
 
+    @override
     def _report(self, reason: BaseException) -> None:
-        """Leave it to the stage to say that an event failed: it does once per class of error."""
         LOG.debug("child %r crashed", self.name, exc_info=reason)
         found = {"process": self.name, "reason": reason}
         self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, found)
@@ -39,6 +41,7 @@ class EventProcess(TaskProcess):
 class KillableChild(Child, Protocol):
     """A child that need not be waited for."""
 
+    @override
     def kill(self) -> None:
         """Stop without waiting for the running callback."""
 

@@ -15,6 +15,8 @@ from collections.abc import (
 from functools import partial
 from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
+from typing_extensions import override
+
 from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and_message
 from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.demand.buffer import KeepPolicy
@@ -188,8 +190,8 @@ class Inbox(Producer[Out]):
 
     buffer_keep = "all"
 
+    @override
     def handle_demand(self, demand: int) -> list[Out]:
-        """Return nothing: demand is kept for events from outside."""
         return []
 
 
@@ -224,8 +226,8 @@ class StreamProducer(Producer[Out]):
     def __init__(self, source: StreamSource[Out]) -> None:
         self._source = source
 
+    @override
     def handle_demand(self, demand: int) -> Emitted[Out]:
-        """Return the stream, to be kept and pulled."""
         events = self._source.events
         return self._pull(events) if isinstance(events, Iterable) else self._pull_async(events)
 

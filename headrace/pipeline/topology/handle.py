@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterable
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
+from typing_extensions import override
+
 from headrace.errors import DemandError, GraphError, ProcessDown, ReaderTooSlow
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import check_seconds
@@ -43,19 +45,20 @@ class EventStream(AsyncGenerator[E_co, None]):
         """Return what an operator makes of the events."""
         return operator(self)
 
+    @override
     def __anext__(self) -> Coroutine[object, object, E_co]:
         return self._events.__anext__()
 
+    @override
     def asend(self, value: None) -> Coroutine[object, object, E_co]:
-        """Return the next event, as `anext` does."""
         return self._events.asend(value)
 
+    @override
     def athrow(self, *error: object) -> Coroutine[object, object, E_co]:
-        """Raise an error where the reader is, which ends it."""
         return self._events.athrow(*error)  # type: ignore[call-overload, no-any-return] # as a generator
 
+    @override
     async def aclose(self) -> None:
-        """Leave the stage."""
         await self._events.aclose()
 
 
@@ -206,6 +209,7 @@ class StageHandle(Generic[G_co]):
         self.name = name
         self._run = run
 
+    @override
     def __repr__(self) -> str:
         return f"<stage {self.name!r}>"
 

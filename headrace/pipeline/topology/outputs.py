@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.errors import EventUndelivered, GraphError, message_of
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher, bare
@@ -34,8 +36,8 @@ class NamedOutputStage(ProducerConsumer[object, object]):
     per_event = True
     one_to_one = True
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return the bare events."""
         return list(map(bare, events))
 
 

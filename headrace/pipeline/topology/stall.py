@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from typing_extensions import override
+
 from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.topology.link import StageProcess
@@ -40,6 +42,7 @@ class Stall:
     cause: Cause
     blocked: tuple[str, ...]
 
+    @override
     def __str__(self) -> str:
         behind = f", and holds {', '.join(map(repr, self.blocked))}" if self.blocked else ""
         return (

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
+from typing_extensions import override
+
 from headrace.errors import BufferOverflow
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
@@ -37,8 +39,8 @@ class WriteEdge(Consumer[object]):
         await self._log.open()
         self._is_open = True
 
+    @override
     async def handle_events(self, events: list[object]) -> None:
-        """Keep the events; raises SqliteError."""
         kept: list[object] = []
         texts: list[str] = []
         for event in events:
@@ -124,8 +126,8 @@ class ReadEdge(Producer[Message[object]]):
         for gauge, amount in zip(self._gauges, (self._log.events, self._log.size_bytes), strict=True):
             gauge.set((), amount)
 
+    @override
     def handle_demand(self, demand: int) -> AsyncIterator[Message[object]]:
-        """Return all that is there and that comes, to be pulled as it is asked for."""
         return self._events()
 
     async def _events(self) -> AsyncIterator[Message[object]]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from typing_extensions import override
+
 from headrace.stages.errors import BadEvent, CannotOpen, CannotWrite, ReaderClosed
 from headrace.values import to_json
 
@@ -132,8 +134,8 @@ class RotatingFile(OutputFile):
         self._rotation = rotation
         self._now = now
 
+    @override
     def write(self, data: bytes) -> None:
-        """Write all of `data` to one file; raises `CannotWrite`."""
         found = os.fstat(self._file)
         if self._rotation.is_due(found.st_size, found.st_mtime, self._now()):
             self._rotate()

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Annotated, ClassVar, Final, SupportsFloat, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadValue
@@ -262,8 +263,8 @@ class CountMetrics(Consumer[object]):
             for entry in self._entries
         ]
 
+    @override
     def handle_events(self, events: list[object]) -> None:
-        """Count the events."""
         try:
             read = [self._read(events)]
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
 
@@ -22,5 +23,6 @@ class Discard(Consumer[object]):
     def __init__(self, options: DiscardOptions) -> None:
         self._options = options
 
+    @override
     def handle_events(self, events: list[object]) -> None:
         """Take them."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
@@ -54,8 +55,8 @@ class EnqueueJobs(Consumer[object]):
         job_options = NewJobOptions(options.queue, options.priority, options.tags, unique, options.schedule_in)
         self._maker = JobMaker(jobs, options.worker, job_options)
 
+    @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
-        """Enqueue them; raises what the store raises."""
         made = Each(lambda event: self._maker.new(self._args(event)), events, self.fail_event).outputs
         return self._insert(made) if made else None
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import ClassVar
 
 from pydantic import BaseModel
+from typing_extensions import override
 
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
@@ -31,8 +32,8 @@ class RegistryAdd(Consumer[object]):
         """Find the worker. Raises `BadWorker`."""
         self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
 
+    @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
-        """Add them; raises what the store raises."""
         made = Each(self._new, events, self.fail_event).outputs
         return self._insert(made) if made else None
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from typing_extensions import override
 
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
@@ -121,8 +122,8 @@ class SendHttp(Consumer[object]):
         except ModuleNotFoundError:
             raise MissingClient from None
 
+    @override
     async def handle_events(self, events: list[object]) -> None:
-        """Send the events, one after the other."""
         for position, event in enumerate(events):
             try:
                 await self._send(event)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, ClassVar, Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
@@ -58,8 +59,8 @@ class Show(Consumer[object]):
         self._thread = WorkerThread(self.name)
         self._thread.start()
 
+    @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
-        """Print the events."""
         shown = events[: self._left]
         if not shown:
             return None

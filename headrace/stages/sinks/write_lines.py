@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
@@ -112,8 +113,8 @@ class WriteLines(Consumer[object]):
         self._thread.start()
         await self._thread.call(self._file.open)
 
+    @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
-        """Write the events; raises `CannotWrite`."""
         data = self._lines(events)
         return self._written(data) if data else None
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.consumer import Consumer
@@ -85,8 +86,8 @@ class WriteSql(Consumer[object]):
         if self._link.is_unreachable and self._probe is None:
             self._probe = self.send_after(self._link.wait_seconds(), _Probe())
 
+    @override
     async def handle_events(self, events: list[object]) -> None:
-        """Write the events. Raises `DatabaseFailed`."""
         made = Each[Sequence[object]](lambda event: [value(event) for value in self._values], events, self.fail_event)
         if made.outputs:
             try:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
@@ -52,8 +53,8 @@ class Generate(Producer[object]):
         if self._rate is not None:
             self._bucket = TokenBucket(self._rate, self._loop.time())
 
+    @override
     def handle_demand(self, demand: int) -> list[object]:
-        """Return what can be made now; what the rate holds back, or a template spoiled, comes later."""
         self._owed += demand
         return self._make()
 

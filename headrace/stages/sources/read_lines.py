@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.stage.producer import Producer
@@ -125,8 +126,8 @@ class ReadLines(Producer[object]):
             self._progress.start()
         await self._thread.call(self._reader.open)
 
+    @override
     def handle_demand(self, demand: int) -> list[object] | Awaitable[list[object]]:
-        """Return what is there, or read on. Raises `BadLine` or `CannotRead`, behind all events that come before it."""
         events = self._take(demand)
         if len(events) == demand:
             return events

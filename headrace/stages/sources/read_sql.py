@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, refused
@@ -70,8 +71,8 @@ class ReadSql(Producer[object]):
         self._link = DatabaseLink(self._database, self.connection("database"), self.name)
         await self._link.try_first()
 
+    @override
     def handle_demand(self, demand: int) -> AsyncIterator[object]:
-        """Return the rows, to be pulled as they are asked for."""
         return self._rows()
 
     async def _rows(self) -> AsyncIterator[object]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.http.access import AccessCheck, HttpAnswer, allowed_hosts, later
 from headrace.http.address import Address
@@ -237,8 +238,8 @@ class ReceiveHttp(Producer[object]):
         address = Address(self._options.listen.host, self.port)
         LOG.info("stage %r listens for events on http://%s%s", self.name, address, self._options.path)
 
+    @override
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come when they are sent."""
         return []
 
     def handle_drain(self) -> None:

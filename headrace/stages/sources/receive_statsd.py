@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
@@ -163,8 +164,8 @@ class ReceiveStatsd(Producer[object]):
         if count_dropped(self._socket) is None:
             LOG.info("stage %r cannot tell which datagrams the kernel drops: this system does not say", self.name)
 
+    @override
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come when they are sent."""
         return []
 
     def handle_room(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.jobs.errors import torn_args
 from headrace.jobs.job import AttemptCompleted, AttemptFailed, AttemptReleased, Job, TornArgs
@@ -51,8 +52,8 @@ class TakeJobs(Producer[Message[object]]):
         """Take the queue. Raises `QueueTaken`."""
         self._queue = self._jobs.take(self._options.queue, self._pass_on)
 
+    @override
     def handle_demand(self, demand: int) -> list[Message[object]]:
-        """Return nothing: jobs are emitted as they are claimed."""
         self._owed += demand
         self._queue.scale(self._out + self._owed)
         return []

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.jobs.errors import BadCron
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
@@ -87,8 +88,8 @@ class Tick(Producer[object]):
         self._due_at = None if self._cron is None else self._cron.next_after(self._now())
         self._wait()
 
+    @override
     def handle_demand(self, demand: int) -> list[object]:
-        """Return nothing: events come by themselves."""
         return []
 
     def handle_room(self) -> None:

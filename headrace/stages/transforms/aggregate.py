@@ -7,6 +7,7 @@ from math import inf
 from typing import ClassVar, Final
 
 from pydantic import BaseModel
+from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.message import Message
@@ -141,8 +142,8 @@ class Aggregate(ProducerConsumer[object, object]):
         self._early = self.metrics.declare(CLOSED_EARLY)
         self._count()
 
+    @override
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
-        """Take events into their windows; return the results of those that close."""
         self._watermark.begin(self._windows)
         reading = self._read(events)
         late: Sequence[int] = ()

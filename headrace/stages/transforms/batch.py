@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -80,8 +81,8 @@ class Batch(ProducerConsumer[object, object]):
         """Declare the metrics."""
         self._flushed, self._retained = self.metrics.declare(FLUSHED), self.metrics.declare(RETAINED)
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return the batches that are full."""
         self.retain(events)
         if self._options.key is None and self._options.max_bytes is None and self._options.max_events is not None:
             made = self._counted(events, self._options.max_events)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.pipeline.message import AcknowledgementLike, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -99,8 +100,8 @@ class Dedupe(ProducerConsumer[object, object]):
         """Declare the metric."""
         self._keys = self.metrics.declare(KEYS)
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return the first ones."""
         now = asyncio.get_running_loop().time()
         passed: list[object] = []
         failed = 0

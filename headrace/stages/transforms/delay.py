@@ -5,6 +5,7 @@ from collections import deque
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import ManualDemand, OtherSide, SubscriptionHandle
@@ -54,8 +55,8 @@ class Delay(ProducerConsumer[object, object]):
             self.send_after(0.0, _ASK)
         return answer
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Hold the events."""
         self.retain(events)
         self._retained.append((self._now() + self._seconds, events))
         self._changed(len(events))

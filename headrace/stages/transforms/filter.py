@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import apply_to_events
@@ -27,8 +28,8 @@ class Filter(ProducerConsumer[object, object]):
     def __init__(self, options: FilterOptions) -> None:
         self._where = options.where
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return those that pass."""
         try:
             passed = self._where.select(events)
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told

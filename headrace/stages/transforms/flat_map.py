@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import NOT_EVENTS
@@ -46,16 +47,16 @@ class FlatMap(ProducerConsumer[object, object]):
         self._function: Function = options.each if options.call is None else options.call  # type: ignore[assignment] # one is there
         self._is_async = inspect.iscoroutinefunction(options.call)
 
+    @override
     def awaits(self) -> bool:
-        """Whether the function is to be awaited."""
         return self._is_async
 
+    @override
     def offload(self) -> Function | None:
-        """Return the function, which an OS process finds by its name."""
         return self._call
 
+    @override
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
-        """Return what comes of the events."""
         made = self.handle_each(events)
         return self._flat_later(made) if inspect.isawaitable(made) else _flat(made)
 

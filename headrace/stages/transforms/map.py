@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from typing_extensions import override
 
 from headrace.expressions import Expression, ExpressionError, compile_template
 from headrace.expressions.expression import Part, assemble, prepare
@@ -114,16 +115,16 @@ class Map(ProducerConsumer[object, object]):
         self._call = options.call
         self._is_async = inspect.iscoroutinefunction(options.call)
 
+    @override
     def awaits(self) -> bool:
-        """Whether the function is to be awaited."""
         return self._is_async
 
+    @override
     def offload(self) -> Function | None:
-        """Return the function, which an OS process finds by its name."""
         return self._call
 
+    @override
     def handle_events(self, events: list[object]) -> list[object] | Awaitable[list[object]]:
-        """Return what comes of the events."""
         if self._set is not None:
             return evaluate_events(self._set, events, self.fail_at)
         call = cast("Function", self._call)

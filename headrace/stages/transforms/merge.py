@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.otp.process.process import ExitReason
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -143,8 +144,8 @@ class Merge(ProducerConsumer[object, object]):
         self._lines.end(subscription.producer)
         return self._taken()
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return what may go."""
         if self._key is None:
             return events
         now, line = self._now(), self.source.producer

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -39,8 +40,8 @@ class RegistryFind(ProducerConsumer[object, object]):
         """Find the worker. Raises `BadWorker`."""
         self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
 
+    @override
     async def handle_events(self, events: list[object]) -> list[object]:
-        """Return them with their answers, in their order."""
         found: dict[int, object] = {}
         async with asyncio.TaskGroup() as group:
             for position, event in enumerate(events):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
 from headrace.pipeline.dispatchers.partition import Output
@@ -59,8 +60,8 @@ class Route(ProducerConsumer[object, Output]):
         names = (*options.outputs, *(() if options.default in (FAIL, DISCARD) else (options.default,)))
         self.outputs = tuple(dict.fromkeys(names))
 
+    @override
     def handle_events(self, events: list[object]) -> list[Output]:
-        """Return them, each with its output."""
         try:
             names = self._outputs_of(events)
         except Exception:  # noqa: BLE001 - one at a time, each event that fails is told

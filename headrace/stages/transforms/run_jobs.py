@@ -4,6 +4,7 @@ import asyncio
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.jobs.errors import NotRecorded
 from headrace.jobs.job import Inserted, NewJob
@@ -49,8 +50,8 @@ class RunJobs(ProducerConsumer[object, object]):
         worker = jobs.catalogue.get(options.worker)
         self._restored = (lambda result: result) if worker is None else worker.restored
 
+    @override
     async def handle_events(self, events: list[object]) -> list[object]:
-        """Return the results; raises what the store raises."""
         made = Each[NewJob](lambda event: self._maker.new(self._args(event)), events, self.fail_event)
         inserted = await self._jobs.insert(made.outputs) if made.outputs else []
         results: dict[int, object] = {}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -48,8 +49,8 @@ class Sample(ProducerConsumer[object, object]):
         self._chance = (chance or random.Random()).random  # noqa: S311 - nothing is to be kept secret
         self._count = 0
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return those that pass."""
         return [event for made in self.handle_each(events) for event in made]
 
     def handle_each(self, events: list[object]) -> list[Sequence[object]]:

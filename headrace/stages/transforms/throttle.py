@@ -4,6 +4,7 @@ import asyncio
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -50,8 +51,8 @@ class Throttle(ProducerConsumer[object, object]):
             self.send_after(0.0, _TOKENS)
         return answer
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return them, and ask for as many more as there are tokens for."""
         self._wait()
         return events
 

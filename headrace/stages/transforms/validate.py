@@ -19,6 +19,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from typing_extensions import override
 
 from headrace.errors.validation import sentence
 from headrace.expressions.patterns import USE_PYTHON, PatternError, Regex, Search, compile_search
@@ -122,8 +123,8 @@ class Validate(ProducerConsumer[object, object]):
         self._drops = options.invalid == "drop"
         self.outputs = (VALID, INVALID) if options.invalid == "route" else ()
 
+    @override
     def handle_events(self, events: list[object]) -> list[object]:
-        """Return what fits."""
         return [event for made in self.handle_each(events) for event in made]
 
     def handle_each(self, events: list[object]) -> list[Sequence[object]]:

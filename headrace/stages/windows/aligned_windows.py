@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from headrace.stages.windows.event_time import MIN_TIMESTAMP, Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, Windows
@@ -72,8 +74,8 @@ class AlignedWindows(Windows):
         self._touched: dict[int, set[object]] = {}
         self._add_rows: dict[int, dict[object, Callable[[ResultRow], None]]] = {}
 
+    @override
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
-        """Take in events; return the positions of those that are late, all of whose windows have closed for good."""
         spec, out_of_order = self._spec, self._lateness.out_of_order
         is_one_step = times.highest < self._next_turn() + out_of_order
         if is_one_step and spec.has_alike(times.lowest, times.highest) and self._is_on_time(times.lowest):
@@ -85,8 +87,8 @@ class AlignedWindows(Windows):
             return []
         return self._take_in_steps(times.each(), keys, rows)
 
+    @override
     def advance(self, watermark: int) -> None:
-        """Raise the watermark; emit what closes, and forget what is revised no more."""
         if watermark <= self.watermark:
             return
         self.watermark = watermark
@@ -96,25 +98,26 @@ class AlignedWindows(Windows):
             for start in [start for start in self._closed if self._is_removed(start)]:
                 self._forget(start)
 
+    @override
     def close(self) -> None:
-        """Close all that is open."""
         self._close(list(self._open))
         for start in list(self._closed):
             self._forget(start)
 
+    @override
     def next_end(self) -> int:
-        """Return the end of the oldest open window."""
         return self._next_end
 
+    @override
     def statistics(self) -> Statistics:
-        """Return what is kept, closed windows that may be revised included."""
         return Statistics(self._groups, len(self._open) + len(self._closed), self.closed_early, self._overflows)
 
+    @override
     def retained(self) -> int:
-        """Return how many events are in open windows; of one that is in several, a part in each."""
         retained = sum(group.retained for window in self._open.values() for group in window.cells.values())
         return -(-retained // self._spec.most)
 
+    @override
     def _cells(self) -> Iterable[GroupState]:
         for windows in (self._open, self._closed):
             for window in windows.values():

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
+from typing_extensions import override
+
 from headrace.stages.windows.event_time import Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, Windows
@@ -31,8 +33,8 @@ class CountWindows(Windows):
         self._size = size
         self._runs: dict[object, _Run] = {}
 
+    @override
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
-        """Take in events: none is late."""
         runs, size = self._runs, self._size
         for time, key, row in zip(times.each(), keys, rows, strict=True):
             run = runs.get(key)
@@ -49,26 +51,28 @@ class CountWindows(Windows):
         self._waits(times.count, len(runs))
         return []
 
+    @override
     def advance(self, watermark: int) -> None:
         """Do nothing: no window waits for a time."""
 
+    @override
     def close(self) -> None:
-        """Close all windows, with as many events as they have."""
         for key in list(self._runs):
             self._close(key)
 
+    @override
     def next_end(self) -> int:
-        """Return `MAX_TIMESTAMP`."""
         return MAX_TIMESTAMP
 
+    @override
     def statistics(self) -> Statistics:
-        """Return what is kept; each group has one window."""
         return Statistics(len(self._runs), len(self._runs), self.closed_early)
 
+    @override
     def retained(self) -> int:
-        """Return how many events are in windows that are not full."""
         return sum(group.retained for group in self._cells())
 
+    @override
     def _cells(self) -> Iterable[GroupState]:
         return (run.group for run in self._runs.values())
 
@@ -117,8 +121,8 @@ class SessionWindows(Windows):
         self._serial = 0
         self._count = 0
 
+    @override
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
-        """Take in events; return the positions of those that would make a session that has ended."""
         late = []
         for at, (time, key, row) in enumerate(zip(times.each(), keys, rows, strict=True)):
             session = self._session(key, time)
@@ -131,29 +135,30 @@ class SessionWindows(Windows):
         self._waits(times.count, self._count)
         return late
 
+    @override
     def advance(self, watermark: int) -> None:
-        """Raise the watermark, and emit the sessions that end at or before it."""
         self.watermark = max(self.watermark, watermark)
         while self._heap and self._heap[0][0] <= self.watermark:
             self._close_first()
 
+    @override
     def close(self) -> None:
-        """Close all sessions."""
         while self._heap:
             self._close_first()
 
+    @override
     def next_end(self) -> int:
-        """Return a moment before which none of the sessions ends."""
         return self._heap[0][0] if self._heap else MAX_TIMESTAMP
 
+    @override
     def statistics(self) -> Statistics:
-        """Return what is kept; each session is a window of one group."""
         return Statistics(self._count, self._count, self.closed_early)
 
+    @override
     def retained(self) -> int:
-        """Return how many events are in open sessions."""
         return sum(group.retained for group in self._cells())
 
+    @override
     def _cells(self) -> Iterable[GroupState]:
         return (session.group for sessions in self._sessions.values() for session in sessions)
 
