@@ -10,11 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from headrace.clock import utc_now
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
 from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter, Replay
@@ -100,10 +101,6 @@ MIN_DEAD_LETTERS: Final = 4
 """A store has room for so many dead letters: one uses a quarter of the limit at most."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SqliteDeadLetterStore:
     """A store of dead letters in one file, which several pipelines and OS processes may share.
 
@@ -116,7 +113,7 @@ class SqliteDeadLetterStore:
         path: Path | str,
         bounds: DeadLetterLimits = _ANY_BOUNDS,
         *,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:

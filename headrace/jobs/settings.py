@@ -4,8 +4,9 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from headrace.clock import utc_now
 from headrace.jobs.errors import BadQueue
 from headrace.jobs.maintenance.maintenance import (
     KEPT,
@@ -22,10 +23,6 @@ from headrace.jobs.running.enqueue import EnqueueMiddleware, RunMiddleware
 from headrace.jobs.running.failures import Exhausted, OnError
 from headrace.jobs.running.sync import Lifeline
 from headrace.jobs.stores.store import JobStore
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _node() -> str:
@@ -68,7 +65,7 @@ class JobsSettings:
     run_middleware: Sequence[RunMiddleware] = ()
     processes: int | None = None
     periodic_tasks: Sequence[Callable[[JobStore], PeriodicTask]] = ()
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = utc_now
     cipher: ArgsCipher | None = None
     """With it the args of workers with `encrypted=True` are unreadable in the store."""
     on_error: OnError | None = None

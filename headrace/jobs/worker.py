@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -26,6 +26,7 @@ from typing import (
 
 from typing_extensions import override
 
+from headrace.clock import utc_now
 from headrace.jobs.arguments import Arguments, Codec, CodecError
 from headrace.jobs.errors import BadAnswer, BadArguments, BadTransaction, NotBound
 from headrace.jobs.handle import Enqueues, Handle
@@ -307,7 +308,7 @@ class Worker(Generic[P, R_co, T_co]):
     def now(self) -> datetime:
         """Return the time by the clock of who keeps its jobs, or the real one."""
         service = self._binding.service
-        return datetime.now(UTC) if service is None else service.now()
+        return utc_now() if service is None else service.now()
 
 
 AnyWorker: TypeAlias = Worker[..., object, object]

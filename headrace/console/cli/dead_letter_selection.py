@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from headrace.clock import utc_now
 from headrace.console.cli.job_target import UsageError
 from headrace.dead_letters.store import DeadLetterFilter
 from headrace.units import Rate, UnitError, parse_duration, parse_rate
@@ -45,7 +46,7 @@ def rate_of(text: str) -> Rate:
 
 def _ago(text: str) -> datetime:
     try:
-        return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+        return utc_now() - timedelta(seconds=parse_duration(text))
     except UnitError as error:
         error_found = UsageError("--older", str(error))
     except OverflowError:

@@ -5,10 +5,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import nsmallest
 from typing import cast
 
+from headrace.clock import utc_now
 from headrace.jobs.errors import BadStore
 from headrace.jobs.job import (
     DUPLICATES,
@@ -32,16 +33,12 @@ from headrace.jobs.stores.store import CHANGE_BATCH, JobCount, LeaseOwner, Prune
 from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class MemoryStore:
     """A store in memory. All who claim live in this OS process, so that only those are dead who have left."""
 
     change_seconds: float | None = None
 
-    def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
         self.now = now
         self.inserted: Callable[[str], None] = lambda _: None
         self._lock = threading.RLock()

@@ -8,11 +8,12 @@ machine that slept, and a file that was locked for long kill none.
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
+from headrace.clock import utc_now
 from headrace.database.owner_locks import OwnerLocks
 from headrace.database.queries import migrate
 from headrace.database.sqlite_file import DatabaseWork, FileChanges, R, SqliteError
@@ -77,10 +78,6 @@ _AVAILABLE: Final = (None, "available")
 """What a job says of its state that may run at once, when it has no time."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SqliteStore:
     """A store in one file, which other OS processes may share, and an application with Oban's Lite engine too.
 
@@ -94,7 +91,7 @@ class SqliteStore:
     """So late at most, and half so on average, commits of others are noticed: for 0.3 % of a core."""
 
     def __init__(
-        self, path: Path | str, *, synchronous: Synchronous = "full", now: Callable[[], datetime] = _utc_now
+        self, path: Path | str, *, synchronous: Synchronous = "full", now: Callable[[], datetime] = utc_now
     ) -> None:
         self.path = Path(path)
         self.now = now

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypedDict
 
+from headrace.clock import utc_now
 from headrace.jobs.errors import BadJobsTest, JobDropped, JobFailed
 from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.flows.chunk import CHUNK_BATCH, ChunkBatch, chunk_size
@@ -281,7 +282,7 @@ class JobsClock:
     """
 
     def __init__(self, now: datetime | None = None) -> None:
-        self._now = datetime.now(UTC) if now is None else now
+        self._now = utc_now() if now is None else now
         self.moved: Callable[[], None] = lambda: None
         """Called after each move of the clock."""
 

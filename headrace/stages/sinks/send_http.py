@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from typing_extensions import override
 
+from headrace.clock import utc_now
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.http.client import SERVER_ERRORS, Client, HttpSender, PeerSilent, failure, parse_retry_after
@@ -87,11 +88,6 @@ class MissingClient(Unrecoverable):
 
     def __init__(self) -> None:
         super().__init__("send_http needs httpx2, which is not installed: pip install 'headrace[http]'")
-
-
-def utc_now() -> datetime:
-    """Return the time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class SendHttp(Consumer[object]):

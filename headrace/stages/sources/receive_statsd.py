@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
+from headrace.clock import utc_now
 from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.errors import CannotOpen
@@ -110,11 +111,6 @@ LAST_ROUNDS: Final = 200
 
 SHOWN_BYTES: Final = 80
 """So much of a bad line is shown."""
-
-
-def utc_now() -> datetime:
-    """Return the time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class ReceiveStatsdOptions(BaseModel):

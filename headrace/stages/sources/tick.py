@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
+from headrace.clock import utc_now
 from headrace.jobs.errors import BadCron
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.pipeline.stage.producer import Producer
@@ -59,10 +60,6 @@ class TickOptions(BaseModel):
         return self
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Tick(Producer[object]):
     """Emits `{at, n}`: the time, as text in UTC, at which it was due, and the number of the event, from 0.
 
@@ -72,7 +69,7 @@ class Tick(Producer[object]):
 
     Options: ClassVar[type[BaseModel]] = TickOptions
 
-    def __init__(self, options: TickOptions, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, options: TickOptions, now: Callable[[], datetime] = utc_now) -> None:
         """`now` tells the time, aware UTC."""
         self._every = options.every
         self._cron = None if options.cron is None else Cron(options.cron, options.timezone)

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from headrace.clock import utc_now
 from headrace.console.web.api.endpoint import (
     ApiError,
     Endpoint,
@@ -259,7 +260,7 @@ def _query(request: Request) -> dict[str, object]:
 def _ago(seconds: float | None) -> datetime | None:
     """Return the time so long ago. Raises `ApiError` when there was none yet."""
     try:
-        return None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
+        return None if seconds is None else utc_now() - timedelta(seconds=seconds)
     except OverflowError:
         error_found = ApiError(422, "`older` reaches back before the year 1: give a shorter time")
     raise error_found
