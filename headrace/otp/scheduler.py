@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,28 +9,35 @@ from contextvars import Context, copy_context
 from typing import Final, Never, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
+from headrace.clock import Clock
 from headrace.errors import ForeignLoop, ForeignThread, HeadraceError, NoProcess, describe
 from headrace.telemetry.events import LOG, Telemetry
 
 
 async def every(
     seconds: float,
-    periodic_task: Callable[[float], None],
+    periodic_task: Callable[[float], Awaitable[None] | None],
     *,
+    at_once: bool = False,
     clock: Callable[[], float] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Never:
-    """Call `periodic_task` every `seconds`, first after one such time, until cancelled or until it raises.
+    """Call `periodic_task` every `seconds`, and await what it returns, until cancelled or until it raises.
 
-    Its argument is by how many seconds its turn came late: so it learns how busy the loop is. Turns that were
-    missed are not made up for. Owners run this in their TaskGroup, or as a task of their scheduler, and cancel it with
-    themselves.
+    The first call comes after `seconds`, or with `at_once` without a wait. The argument is the number of seconds by
+    which the call is late: it shows how busy the loop is. A call that was missed is not made up for. The owner runs
+    this in its TaskGroup, or as a task of its scheduler, and cancels it when it ends.
     """
     now = asyncio.get_running_loop().time if clock is None else clock
+    due = now()
     while True:
-        due = now() + seconds
-        await sleep(seconds)
-        periodic_task(max(0.0, now() - due))
+        if not at_once:
+            due = now() + seconds
+            await sleep(seconds)
+        at_once = False
+        result = periodic_task(max(0.0, now() - due))
+        if result is not None:
+            await result
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
@@ -93,6 +99,8 @@ SLOW_CALLBACK_SECONDS: Final = 0.05
 
 NAMED_HOLDERS: Final = 100
 """So many kinds of short-lived processes that held the loop are named in the log."""
+
+_CLOCK: Final = Clock()
 
 UNMEASURED_TURNS: Final = 1000
 """Turns in a slice when no clock is read."""
@@ -242,14 +250,14 @@ class Scheduler:
     def __init__(
         self,
         *,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Clock = _CLOCK,
         slice_seconds: float = SLICE_SECONDS,
         measure: bool = True,
     ) -> None:
         """Bind to the running loop. Without `measure` no turn is timed, and a slice is a fixed number of turns."""
         self.loop = asyncio.get_running_loop()
-        self.clock = clock
-        self.now = clock()
+        self.clock = clock.monotonic
+        self.now = self.clock()
         self._thread_id = threading.get_ident()
         self.telemetry = Telemetry()
         self.interrupted: Callable[[BaseException], None] | None = None

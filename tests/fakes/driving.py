@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import Awaitable
 from contextvars import copy_context
 
+from headrace.clock import Clock
 from headrace.otp.process.task_runner import TaskRunner
 from headrace.otp.scheduler import Scheduler
-from tests.fakes.processes import Clock, hops
+from tests.fakes.processes import ManualClock, hops
 from tests.fakes.stepping import until
 
 
 class Runs:
     """A driver, and what it told of the work that it was given."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: ManualClock | None = None) -> None:
         self.held: list[float] = []
         self.worked: list[float] = []
         self.context = copy_context()
-        scheduler = Scheduler() if clock is None else Scheduler(clock=clock)
+        scheduler = Scheduler() if clock is None else Scheduler(clock=Clock(monotonic=clock))
         self.driver = TaskRunner(scheduler, self.context, "owner", self.held.append, self.worked.append)
         self.ends: list[object] = []
         self.tasks: list[object] = []

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 
+from headrace.clock import Clock
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
@@ -110,7 +111,7 @@ class MachineRoom(RuleBasedStateMachine):
         self.topology = plan.build()
         self.topology.drain_seconds = LATER_SECONDS
         with pytest.MonkeyPatch.context() as patch:
-            scheduler = partial(Scheduler, clock=self.loop.clock, slice_seconds=0.0)
+            scheduler = partial(Scheduler, clock=Clock(monotonic=self.loop.clock), slice_seconds=0.0)
             patch.setattr("headrace.pipeline.topology.topology.Scheduler", scheduler)
             await self.topology.start()
         self.machine = run_of(self.topology)

@@ -43,7 +43,7 @@ async def raising_later(error: BaseException) -> None:
     raise error
 
 
-class Clock:
+class ManualClock:
     """A clock that moves when it is told to."""
 
     def __init__(self) -> None:

@@ -64,3 +64,19 @@ async def test_a_chore_on_the_loops_own_clock_comes_again_and_again() -> None:
     with pytest.raises(Enough):
         await every(0.001, chore)
     assert all(late >= 0 for late in calls)
+
+
+@pytest.mark.asyncio
+async def test_an_async_task_that_starts_at_once_is_awaited_before_the_next_wait() -> None:
+    clock = SlowClock([0.0, 0.0])
+    ended: list[float] = []
+
+    async def task(_: float) -> None:
+        clock.now += 5.0
+        ended.append(clock.now)
+        if len(ended) == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        await every(2.0, task, at_once=True, clock=clock.read, sleep=clock.sleep)
+    assert ended == [105.0, 112.0, 119.0]

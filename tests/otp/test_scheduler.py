@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from headrace.clock import Clock
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import (
     BLOCKED,
@@ -23,7 +24,7 @@ from headrace.otp.scheduler import (
 )
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.flow_stages import Collect, Numbers
-from tests.fakes.processes import ANYTHING, INTERRUPTS, Clock, Oops, Probe, Script, hops, raising, raising_later
+from tests.fakes.processes import ANYTHING, INTERRUPTS, ManualClock, Oops, Probe, Script, hops, raising, raising_later
 from tests.fakes.stepping import until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("vanished")]
@@ -151,14 +152,14 @@ async def _iterations_of_turns(scheduler: Scheduler, turn: Callable[[], object],
 
 
 async def test_after_a_handler_of_5_ms_the_loop_gets_an_iteration() -> None:
-    clock = Clock()
-    seen = await _iterations_of_turns(Scheduler(clock=clock), partial(clock.advance, 0.005), 20)
+    clock = ManualClock()
+    seen = await _iterations_of_turns(Scheduler(clock=Clock(monotonic=clock)), partial(clock.advance, 0.005), 20)
     assert len(set(seen)) == 20
 
 
 async def test_cheap_turns_give_the_loop_an_iteration_every_slice() -> None:
-    clock = Clock()
-    seen = await _iterations_of_turns(Scheduler(clock=clock), partial(clock.advance, 0.0003), 100)
+    clock = ManualClock()
+    seen = await _iterations_of_turns(Scheduler(clock=Clock(monotonic=clock)), partial(clock.advance, 0.0003), 100)
     most = max(seen.count(iteration) for iteration in seen)
     assert SLICE_SECONDS <= most * 0.0003 < SLICE_SECONDS + 0.0003
 
@@ -180,8 +181,8 @@ async def test_a_turn_that_raises_leaves_a_scheduler_without_a_clock_running() -
 
 
 async def test_a_turn_that_holds_the_loop_is_told_to_its_owner() -> None:
-    clock = Clock()
-    scheduler = Scheduler(clock=clock)
+    clock = ManualClock()
+    scheduler = Scheduler(clock=Clock(monotonic=clock))
     durations = [SLOW_CALLBACK_SECONDS - 0.001, 0.06]
     player = Player(scheduler, lambda: clock.advance(durations.pop(0)), IDLE, IDLE)
     for _ in range(2):
@@ -191,8 +192,8 @@ async def test_a_turn_that_holds_the_loop_is_told_to_its_owner() -> None:
 
 
 async def test_time_is_when_the_turn_began_and_outside_of_turns_what_the_clock_says() -> None:
-    clock = Clock()
-    scheduler = Scheduler(clock=clock)
+    clock = ManualClock()
+    scheduler = Scheduler(clock=Clock(monotonic=clock))
     times: list[float] = []
 
     def act() -> None:
@@ -208,8 +209,8 @@ async def test_time_is_when_the_turn_began_and_outside_of_turns_what_the_clock_s
 
 
 async def test_turns_count_batches_by_their_duration_and_sum_up_what_they_took() -> None:
-    clock = Clock()
-    scheduler = Scheduler(clock=clock)
+    clock = ManualClock()
+    scheduler = Scheduler(clock=Clock(monotonic=clock))
     durations = [0.000005, 0.003, 0.5, 70.0]
     turns = Player(scheduler, lambda: clock.advance(durations.pop(0)), HANDLED_MORE, HANDLED_MORE, MORE, HANDLED).turns
     scheduler.wake(turns)
@@ -222,8 +223,8 @@ async def test_turns_count_batches_by_their_duration_and_sum_up_what_they_took()
 
 
 async def test_a_process_is_blocked_from_one_turn_to_the_next_less_what_its_turns_took() -> None:
-    clock = Clock()
-    scheduler = Scheduler(clock=clock)
+    clock = ManualClock()
+    scheduler = Scheduler(clock=Clock(monotonic=clock))
     turns = Player(scheduler, partial(clock.advance, 0.001), BLOCKED, BLOCKED, IDLE, BLOCKED).turns
 
     async def turn_after(seconds: float) -> None:

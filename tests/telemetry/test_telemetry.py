@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from headrace.telemetry.events import EventName, Measurements, Metadata, Telemetry
-from tests.fakes.processes import Abort, Clock, Oops, said
+from tests.fakes.processes import Abort, ManualClock, Oops, said
 
 Told = list[tuple[EventName, Measurements, Metadata]]
 
@@ -81,7 +81,7 @@ def test_a_handler_may_attach_and_detach_handlers() -> None:
 
 
 def test_a_span_tells_how_long_a_block_took() -> None:
-    telemetry, clock = Telemetry(), Clock()
+    telemetry, clock = Telemetry(), ManualClock()
     told = _listening(telemetry)
     with telemetry.span(("job",), {"worker": "w"}, clock):
         clock.advance(1.5)
@@ -99,7 +99,7 @@ def test_a_span_tells_how_long_a_block_took() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_a_span_tells_how_a_block_failed_and_lets_the_error_through(error: BaseException, outcome: str) -> None:
-    telemetry, clock = Telemetry(), Clock()
+    telemetry, clock = Telemetry(), ManualClock()
     told = _listening(telemetry)
 
     def fail() -> None:

@@ -14,6 +14,7 @@ from headrace.jobs.job import Job, after
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import CHANGE_BATCH, PruneRule
+from headrace.otp.scheduler import every
 from headrace.telemetry.events import LOG
 
 LEASE_SECONDS: Final = 10.0
@@ -106,12 +107,13 @@ class Maintenance:
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
         try:
-            while True:
-                if await self._acquire():
-                    await self._lead()
-                await self._sleep(RENEW_SECONDS)
+            await every(RENEW_SECONDS, self._lead_if_free, at_once=True, sleep=self._sleep)
         finally:
             await self._resign()
+
+    async def _lead_if_free(self, _: float) -> None:
+        if await self._acquire():
+            await self._lead()
 
     async def _lead(self) -> None:
         """Run the periodic tasks until the lease is lost; then none of them goes on."""

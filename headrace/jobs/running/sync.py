@@ -1,6 +1,5 @@
 """Applies cancellations and queue settings of other OS processes; writes progress."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
@@ -11,6 +10,7 @@ from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
 from headrace.jobs.stores.store import JobStore, QueueSettings, Rescued
+from headrace.otp.scheduler import every
 from headrace.telemetry.events import LOG, log_failure
 
 
@@ -129,14 +129,16 @@ class QueueSync:
 
     async def run(self, own: frozenset[str]) -> None:
         """Go on until cancelled; `own` are the queues whose workers are those of the catalogue."""
-        for turn in count():
-            try:
-                await self._rescue_orphans()
-                await asyncio.sleep(WATCH_SECONDS)
-                await self._check(own, has_unknown_workers_turn=turn % UNKNOWN_WORKER_TURNS == 0)
-            except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
-                log_failure(error, "the store cannot be asked what was cancelled, nor take in the progress of jobs")
-                await asyncio.sleep(WATCH_SECONDS)
+        turns = count()
+        await every(WATCH_SECONDS, lambda _: self._turn(own, next(turns)), at_once=True)
+
+    async def _turn(self, own: frozenset[str], turn: int) -> None:
+        try:
+            if turn:
+                await self._check(own, has_unknown_workers_turn=(turn - 1) % UNKNOWN_WORKER_TURNS == 0)
+            await self._rescue_orphans()
+        except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
+            log_failure(error, "the store cannot be asked what was cancelled, nor take in the progress of jobs")
 
     async def _rescue_orphans(self) -> None:
         """Take back at once what a process ran that is known to be dead: a leader may yet have to be found."""

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from tests.fakes.driving import Runs, give
-from tests.fakes.processes import ANYTHING, Clock, hops, raising_later
+from tests.fakes.processes import ANYTHING, ManualClock, hops, raising_later
 from tests.fakes.stepping import until
 
 pytestmark = [pytest.mark.usefixtures("vanished")]
@@ -115,7 +115,7 @@ async def test_whoever_is_told_of_an_end_is_told_in_the_driver_s_context() -> No
 
 @pytest.mark.asyncio
 async def test_a_step_that_holds_the_loop_is_told() -> None:
-    clock = Clock()
+    clock = ManualClock()
     runs = Runs(clock)
 
     async def work() -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from headrace.clock import Clock
 from headrace.errors import StartFailed
 from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.ref import Ref
@@ -13,9 +14,9 @@ from headrace.otp.scheduler import Scheduler
 from tests.fakes.processes import (
     ANYTHING,
     INTERRUPTS,
-    Clock,
     Gate,
     Listener,
+    ManualClock,
     Oops,
     Script,
     hops,
@@ -197,8 +198,8 @@ async def test_an_end_that_was_told_its_reason_keeps_it() -> None:
 
 
 async def test_a_callback_that_holds_the_loop_is_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
-    scheduler = Scheduler(clock=clock)
+    clock = ManualClock()
+    scheduler = Scheduler(clock=Clock(monotonic=clock))
 
     async def hold() -> None:
         await asyncio.sleep(0)

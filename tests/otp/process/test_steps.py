@@ -8,12 +8,12 @@ import pytest
 
 from headrace.otp.process.task_runner import CoroutineSteps
 from headrace.otp.scheduler import SLOW_CALLBACK_SECONDS
-from tests.fakes.processes import Clock, Oops
+from tests.fakes.processes import ManualClock, Oops
 
 
 @pytest.mark.asyncio
 async def test_each_step_that_holds_the_loop_is_told() -> None:
-    clock = Clock()
+    clock = ManualClock()
     held: list[float] = []
     worked: list[float] = []
 
@@ -35,7 +35,7 @@ async def test_each_step_that_holds_the_loop_is_told() -> None:
 
 @pytest.mark.asyncio
 async def test_time_spent_waiting_is_not_held() -> None:
-    clock = Clock()
+    clock = ManualClock()
     held: list[float] = []
     worked: list[float] = []
     asyncio.get_running_loop().call_soon(partial(clock.advance, 60.0))
@@ -56,7 +56,7 @@ async def test_a_cancellation_arrives_and_a_coroutine_may_go_on_after_it() -> No
             except asyncio.CancelledError:
                 seen.append(what)
 
-    task = asyncio.create_task(CoroutineSteps(Clock(), seen.append, list[object]().append).run(work))
+    task = asyncio.create_task(CoroutineSteps(ManualClock(), seen.append, list[object]().append).run(work))
     for _ in range(2):
         await asyncio.sleep(0)
         task.cancel()
@@ -76,7 +76,7 @@ def test_a_loop_that_goes_away_unwinds_the_coroutine() -> None:
             seen.append(type(error))
             raise
 
-    task = loop.create_task(CoroutineSteps(Clock(), seen.append, list[object]().append).run(work))
+    task = loop.create_task(CoroutineSteps(ManualClock(), seen.append, list[object]().append).run(work))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     del task
@@ -91,7 +91,7 @@ async def test_a_task_cancelled_before_its_first_step_begins_nothing() -> None:
     async def work() -> None:
         begun.append("begun")
 
-    task = asyncio.create_task(CoroutineSteps(Clock(), begun.append, list[object]().append).run(work))
+    task = asyncio.create_task(CoroutineSteps(ManualClock(), begun.append, list[object]().append).run(work))
     task.cancel()
     await asyncio.wait([task])
     gc.collect()

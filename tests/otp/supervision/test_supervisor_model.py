@@ -7,12 +7,13 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.clock import Clock
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.restart import Restart, Strategy
 from headrace.otp.supervision.supervisor import Supervisor
 from tests.fakes.families import Family, crash, finish
-from tests.fakes.processes import Clock, Oops, hops
+from tests.fakes.processes import ManualClock, Oops, hops
 from tests.fakes.stepping import rest
 
 STRATEGIES: tuple[Strategy, ...] = ("one_for_one", "one_for_all", "rest_for_one")
@@ -71,11 +72,11 @@ def test_children_are_stopped_and_started_as_otp_says(
     strategy: Strategy, types: list[Restart], max_restarts: int, exits: list[Exit]
 ) -> None:
     async def main() -> None:
-        clock, family = Clock(), Family()
+        clock, family = ManualClock(), Family()
         named = dict(zip("abcde", types, strict=False))
         supervisor = Supervisor(
             "supervisor",
-            Scheduler(clock=clock),
+            Scheduler(clock=Clock(monotonic=clock)),
             strategy=strategy,
             children=tuple(family.spec(name, restart) for name, restart in named.items()),
             max_restarts=max_restarts,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from headrace.clock import Clock
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
@@ -12,7 +13,7 @@ from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerP
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency, StageSettings
-from tests.fakes.processes import Clock
+from tests.fakes.processes import ManualClock
 from tests.fakes.raw_ends import RawConsumer, RawProducer
 from tests.fakes.stepping import alone, rest, started
 
@@ -67,8 +68,8 @@ def said(*, is_ordered: bool) -> StageSettings:
 async def test_latency_does_not_grow_while_a_concurrent_sink_is_never_idle(
     *, per_event: bool, is_ordered: bool
 ) -> None:
-    clock, sink = Clock(), Sink(per_event=per_event)
-    process = alone(sink, Scheduler(clock=clock), said(is_ordered=is_ordered))
+    clock, sink = ManualClock(), Sink(per_event=per_event)
+    process = alone(sink, Scheduler(clock=Clock(monotonic=clock)), said(is_ordered=is_ordered))
     assert isinstance(process, ConsumerProcess)
     producer = RawProducer("producer", process, Window(100, 99))
     await started(process)
@@ -87,8 +88,8 @@ async def test_latency_does_not_grow_while_a_concurrent_sink_is_never_idle(
 
 @KINDS
 async def test_what_lands_together_counts_each_batch_by_its_own_age(*, per_event: bool) -> None:
-    clock, sink = Clock(), Sink(per_event=per_event)
-    process = alone(sink, Scheduler(clock=clock), said(is_ordered=True))
+    clock, sink = ManualClock(), Sink(per_event=per_event)
+    process = alone(sink, Scheduler(clock=Clock(monotonic=clock)), said(is_ordered=True))
     assert isinstance(process, ConsumerProcess)
     producer = RawProducer("producer", process, Window(100, 99))
     await started(process)
@@ -105,8 +106,8 @@ async def test_what_lands_together_counts_each_batch_by_its_own_age(*, per_event
 
 @KINDS
 async def test_outputs_are_as_old_as_what_they_came_of_and_the_oldest_that_land_together(*, per_event: bool) -> None:
-    clock, middle = Clock(), Middle(per_event=per_event)
-    process = alone(middle, Scheduler(clock=clock), said(is_ordered=True))
+    clock, middle = ManualClock(), Middle(per_event=per_event)
+    process = alone(middle, Scheduler(clock=Clock(monotonic=clock)), said(is_ordered=True))
     assert isinstance(process, ProducerConsumerProcess)
     producer, consumer = RawProducer("producer", process, Window(100, 99)), Ages("consumer", process)
     await started(process)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from headrace.clock import Clock
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.task_supervisor import TaskSupervisor
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -21,7 +22,7 @@ from headrace.pipeline.topology.topology import Topology
 from headrace.stages.sources.generate import Generate, GenerateOptions
 from headrace.stages.transforms.map import Map, MapOptions
 from tests.fakes.flow_stages import Collect, Numbers
-from tests.fakes.processes import Clock
+from tests.fakes.processes import ManualClock
 
 pytestmark = pytest.mark.asyncio
 
@@ -30,13 +31,15 @@ WAIT, WORK = 100.0, 1.0
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("headrace.pipeline.topology.topology.Scheduler", partial(Scheduler, clock=clock))
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    clock = ManualClock()
+    monkeypatch.setattr(
+        "headrace.pipeline.topology.topology.Scheduler", partial(Scheduler, clock=Clock(monotonic=clock))
+    )
     return clock
 
 
-async def work(clock: Clock) -> None:
+async def work(clock: ManualClock) -> None:
     """Wait for a long time, and work for a short one."""
     asyncio.get_running_loop().call_soon(clock.advance, WAIT)
     await asyncio.sleep(0)
@@ -50,7 +53,7 @@ async def _ran(topology: Topology) -> dict[str, StageSnapshot]:
     return {stage.name: stage for stage in topology.snapshot().stages}
 
 
-def _source(clock: Clock, *, is_stream: bool) -> Callable[[], Producer[int]]:
+def _source(clock: ManualClock, *, is_stream: bool) -> Callable[[], Producer[int]]:
     async def events() -> AsyncIterator[int]:
         for number in range(3):
             await work(clock)
@@ -70,7 +73,7 @@ def _source(clock: Clock, *, is_stream: bool) -> Callable[[], Producer[int]]:
 
 
 @pytest.mark.parametrize("is_stream", [True, False])
-async def test_the_waits_of_a_source_do_not_count_as_work(clock: Clock, is_stream: bool) -> None:  # noqa: FBT001
+async def test_the_waits_of_a_source_do_not_count_as_work(clock: ManualClock, is_stream: bool) -> None:  # noqa: FBT001
     topology = Topology()
     topology.add("source", _source(clock, is_stream=is_stream))
     topology.add("collect", Collect, subscribe_to="source")
@@ -82,7 +85,7 @@ async def test_the_waits_of_a_source_do_not_count_as_work(clock: Clock, is_strea
 class _Works(Consumer[int]):
     per_event = True
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
 
     async def handle_events(self, events: list[int]) -> None:
@@ -95,7 +98,7 @@ class _WorksOnBatches(_Works):
 
 
 class _WorksByChildren(ConsumerSupervisor[int]):
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
 
     async def run(self, event: int) -> None:
@@ -104,7 +107,7 @@ class _WorksByChildren(ConsumerSupervisor[int]):
 
 @pytest.mark.parametrize("concurrency", [1, 2])
 @pytest.mark.parametrize("kind", [_Works, _WorksOnBatches, _WorksByChildren])
-async def test_the_waits_of_a_consumer_do_not_count_as_work(clock: Clock, kind: Any, concurrency: int) -> None:
+async def test_the_waits_of_a_consumer_do_not_count_as_work(clock: ManualClock, kind: Any, concurrency: int) -> None:
     settings = StageSettings(concurrency=Concurrency(1 if kind is _WorksByChildren else concurrency))
     topology = Topology()
     topology.add("numbers", lambda: Numbers(4))
@@ -129,7 +132,7 @@ async def test_calls_in_threads_count_as_work() -> None:
 
 
 class _Holds(Consumer[int]):
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
 
     async def handle_events(self, events: list[int]) -> None:
@@ -137,7 +140,7 @@ class _Holds(Consumer[int]):
 
 
 class _HoldsByChildren(ConsumerSupervisor[int]):
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
 
     async def run(self, event: int) -> None:
@@ -153,7 +156,7 @@ class _HoldsBySyncChildren(_HoldsByChildren):
     ("kind", "name"), [(_Holds, "work"), (_HoldsByChildren, "work.1"), (_HoldsBySyncChildren, "work.1")]
 )
 async def test_a_stage_or_child_that_holds_the_loop_in_its_last_step_is_named_once(
-    clock: Clock, caplog: pytest.LogCaptureFixture, kind: Any, name: str
+    clock: ManualClock, caplog: pytest.LogCaptureFixture, kind: Any, name: str
 ) -> None:
     topology = Topology()
     topology.add("numbers", lambda: Numbers(3))
@@ -166,7 +169,7 @@ async def test_a_stage_or_child_that_holds_the_loop_in_its_last_step_is_named_on
 
 
 async def test_a_task_that_holds_the_loop_in_its_last_step_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = ManualClock()
 
     async def block() -> None:
         clock.advance(0.2)
@@ -174,7 +177,7 @@ async def test_a_task_that_holds_the_loop_in_its_last_step_is_named_once(caplog:
     def block_at_once() -> None:
         clock.advance(0.2)
 
-    async with TaskSupervisor("tasks", Scheduler(clock=clock)) as tasks:
+    async with TaskSupervisor("tasks", Scheduler(clock=Clock(monotonic=clock))) as tasks:
         for function in (block, block, block_at_once, block_at_once):
             await tasks.start_child(function).result()
     names = [record.getMessage().split()[0] for record in caplog.records]
@@ -182,7 +185,7 @@ async def test_a_task_that_holds_the_loop_in_its_last_step_is_named_once(caplog:
 
 
 async def test_the_advice_fits_stages_whose_code_is_not_the_users(
-    clock: Clock, caplog: pytest.LogCaptureFixture
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def source() -> Iterator[int]:
         clock.advance(0.2)
