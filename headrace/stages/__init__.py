@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from headrace.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from headrace.pipeline.failure import Retry
+    from headrace.pipeline.stage.settings import Concurrency
     from headrace.stages.options import (
         AddressField,
         CountField,
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
         SizeField,
         TemplateField,
     )
+    from headrace.telemetry.counts import FamilySpec
 
 __all__ = [
     "AddressField",
+    "Concurrency",
     "CountField",
     "DurationField",
     "ExpressionField",
+    "FamilySpec",
     "FunctionField",
     "LabelNameField",
     "MetricNameField",
     "Options",
     "PartField",
     "RateField",
+    "Retry",
     "SizeField",
     "TemplateField",
 ]
@@ -42,15 +48,18 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AddressField": "stages.options",
+        "Concurrency": "pipeline.stage.settings",
         "CountField": "stages.options",
         "DurationField": "stages.options",
         "ExpressionField": "stages.options",
+        "FamilySpec": "telemetry.counts",
         "FunctionField": "stages.options",
         "LabelNameField": "stages.options",
         "MetricNameField": "stages.options",
         "Options": "stages.options",
         "PartField": "stages.options",
         "RateField": "stages.options",
+        "Retry": "pipeline.failure",
         "SizeField": "stages.options",
         "TemplateField": "stages.options",
     },
