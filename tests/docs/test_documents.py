@@ -1,5 +1,6 @@
-"""What README and docs/ show, runs."""
+"""Every program, config and output that README and docs/ show is real."""
 
+import os
 import re
 import subprocess
 import sys
@@ -34,10 +35,12 @@ def test_every_config_in_the_documents_is_valid(place: str, text: str) -> None:
     assert load_text(text, folder=ROOT, environ={}).stages, place
 
 
-def test_the_findings_in_the_readme_are_those_of_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (ROOT / "README.md").read_text()
-    config = re.search(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    shown = re.search(r"^```\n(till\.yaml:.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def test_the_findings_on_the_config_page_are_those_of_its_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    config = re.search(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```\n(shop\.yaml:.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert config
     assert shown
     wrong = re.search(r"^ +(\d+) \| (.*)$", shown[1], re.MULTILINE)
@@ -45,10 +48,33 @@ def test_the_findings_in_the_readme_are_those_of_its_config(tmp_path: Path, monk
     lines = config[1].splitlines()
     lines[int(wrong[1]) - 1] = wrong[2]
     monkeypatch.chdir(tmp_path)
-    Path("till.yaml").write_text("\n".join(lines))
+    Path("shop.yaml").write_text("\n".join(lines))
     with pytest.raises(ConfigError) as caught:
-        load_file("till.yaml", environ={}, runs_alone=True)
+        load_file("shop.yaml", environ={}, runs_alone=True)
     assert "\n\n".join(finding.as_text() for finding in caught.value.findings) == shown[1].rstrip()
+
+
+def test_the_config_in_the_readme_prints_the_output_below_it(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    config = re.search(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```\n( stage .*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert config
+    assert shown
+    file = tmp_path / "till.yaml"
+    file.write_text(config[1].replace("listen: 127.0.0.1:9470", "listen: off"))
+    command = [sys.executable, "-P", "-m", "headrace", "run", str(file), "--summary", "-q"]
+    wide = {**os.environ, "COLUMNS": "120"}
+    printed = subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=True).stdout
+    assert [line for line in map(_without_seconds, shown[1].splitlines()) if line not in _words(printed)] == []
+
+
+def _words(text: str) -> set[str]:
+    return {_without_seconds(line) for line in text.splitlines()}
+
+
+def _without_seconds(line: str) -> str:
+    """Return a line of a table without the widths of its columns and without times, which differ from run to run."""
+    return re.sub(r"\d+\.\d+ s$", "", " ".join(line.split())).strip()
 
 
 def test_the_changelog_has_each_heading_once_and_whole_tables() -> None:
