@@ -1,7 +1,4 @@
-"""Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it; leases of replays.
-
-No clock decides whether an owner lives: one without a new heartbeat over MISSED_HEARTBEATS of *ours* is dead.
-"""
+"""Dead letters in one SQLite file: one thread writes, in groups; another one reads beside it; leases of replays."""
 
 import asyncio
 import sqlite3
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from headrace.clock import utc_now
+from headrace.database.heartbeat import HEARTBEAT_SECONDS, Heartbeats
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteReader, SqliteWriter
 from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter, Replay
@@ -44,12 +42,6 @@ from headrace.dead_letters.store import (
 )
 from headrace.telemetry.events import LOG
 
-HEARTBEAT_SECONDS: Final = 3.0
-"""How often a store that replays writes its heartbeat and checks those of others."""
-
-MISSED_HEARTBEATS: Final = 5
-"""After so many heartbeats of ours without one of an owner it is dead: 15 s."""
-
 CRASH_LIMIT: Final = 3
 """A dead letter over which so many owners died is not replayed until its replay is requested again."""
 
@@ -59,29 +51,31 @@ class ReplayLeases:
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
-        self.has_leased = False
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._heartbeats = Heartbeats[None]()
 
-    def write_heartbeat(self, connection: sqlite3.Connection) -> None:
-        """Write this store's heartbeat."""
+    @property
+    def has_leased(self) -> bool:
+        """Whether this store may have leases."""
+        return self.uuid in self._heartbeats
+
+    def join(self, connection: sqlite3.Connection) -> None:
+        """Write a heartbeat now, before the first lease, and from now on."""
+        self._heartbeats.join(self.uuid, None)
         connection.execute(query("heartbeat"), (self.uuid,))
 
     def heartbeat(self, connection: sqlite3.Connection) -> None:
         """Write a heartbeat if this store has leases; release the leases of dead owners."""
         if self.has_leased:
-            self.write_heartbeat(connection)
-        seen: dict[str, tuple[int, int]] = {}
-        for owner, written in connection.execute(query("heartbeats")).fetchall():
-            before, missed = self._seen.get(owner, (None, 0))
-            seen[owner] = (written, missed + 1 if before == written else 0)
-            if owner != self.uuid and seen[owner][1] >= MISSED_HEARTBEATS:
-                connection.execute(query("release_dead"), {"owner": owner, "limit": CRASH_LIMIT})
-                connection.execute(query("remove_owner"), (owner,))
-        self._seen = seen
+            connection.execute(query("heartbeat"), (self.uuid,))
+        counts = dict(connection.execute(query("heartbeats")))
+        self._heartbeats.observe(counts)
+        for owner in self._heartbeats.dead(counts):
+            connection.execute(query("release_dead"), {"owner": owner, "limit": CRASH_LIMIT})
+            connection.execute(query("remove_owner"), (owner,))
 
     def leave(self, connection: sqlite3.Connection) -> None:
         """Release all leases of this store, and remove its heartbeat."""
-        self.has_leased = False
+        self._heartbeats.leave(self.uuid)
         connection.execute(query("release_all"), (self.uuid,))
         connection.execute(query("remove_owner"), (self.uuid,))
 
@@ -266,8 +260,7 @@ class SqliteDeadLetterStore:
         ids = [row[0] for row in connection.execute(query("waiting"), values)]
         if not ids:
             return []
-        self._leases.has_leased = True
-        self._leases.write_heartbeat(connection)
+        self._leases.join(connection)
         connection.execute(query("lease"), (self._leases.uuid, ids_text(ids)))
         return leased(connection, ids)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.dead_letters.dead_letter import NewDeadLetter, Replay
-from headrace.dead_letters.sqlite_store import CRASH_LIMIT, MISSED_HEARTBEATS, SqliteDeadLetterStore
+from headrace.dead_letters.sqlite_store import CRASH_LIMIT, SqliteDeadLetterStore
 from headrace.dead_letters.store import DeadLetterFilter, ReplayResult
 from tests.fakes.dead_letters import ALL, LetterClock, beat, events_in, failed, letter, put_events
 
