@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, Self
 
-from headrace.jobs.stores.sql.sql_store import query
+from headrace.jobs.stores.sqlite_store import query
 
 Mode = Literal["normal", "full"]
 Row = tuple[int, str]

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Self
 
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
-from headrace.jobs.errors import AlreadyOpen, NoQueue, NotSqlite, QueueTaken
+from headrace.jobs.errors import AlreadyOpen, NoQueue, QueueTaken
 from headrace.jobs.flows.advance import Advancer, groups_to_advance
 from headrace.jobs.flows.workflow import pass_results, retry_flow
 from headrace.jobs.job import Inserted, Job, JobAck, JobState, NewJob
@@ -31,8 +31,6 @@ from headrace.jobs.running.sync import Lifeline, QueueSettingsSync, QueueSync
 from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, close_within, run_close_step
 from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue, by_stand_in
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, periodic_tasks_of
-from headrace.jobs.stores.sql.insert import insert_in
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
@@ -125,7 +123,7 @@ class Jobs:
         if self._take_stand_in():
             return
         try:
-            await self.store.open()
+            await self.store.open(self._has_work)
             self.catalogue.bind(self)
             await self._start()
         except BaseException:
@@ -274,10 +272,8 @@ class Jobs:
     @by_stand_in
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
-        if not isinstance(self.store, SqliteStore):
-            raise NotSqlite(type(self.store).__name__)
         prepared = self._enqueue_pipeline.prepared(jobs)
-        return aligned(prepared, insert_in(connection, without_dropped(prepared), self.now()))
+        return aligned(prepared, self.store.insert_in(connection, without_dropped(prepared)))
 
     @by_stand_in
     async def get(self, job_id: int) -> Job | None:
@@ -378,7 +374,6 @@ class Jobs:
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.store.inserted = self._has_work
         self._scheduler = Scheduler()
         advancing = "advance of workflows, batches and chains"
         for name, work in ((advancing, self._advancer.run()), ("watch over changes", self._changes.run())):

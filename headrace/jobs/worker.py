@@ -3,8 +3,7 @@
 import inspect
 import os
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import update_wrapper
@@ -28,39 +27,13 @@ from typing_extensions import override
 
 from headrace.clock import utc_now
 from headrace.jobs.arguments import Arguments, Codec, CodecError
-from headrace.jobs.errors import BadAnswer, BadArguments, BadTransaction, NotBound
+from headrace.jobs.errors import BadAnswer, BadArguments, NotBound
 from headrace.jobs.handle import Enqueues, Handle
 from headrace.jobs.job import KEEP_SECONDS, Inserted, Job, NewJob, after, to_text
 from headrace.jobs.rules.flows import chained
 from headrace.jobs.rules.retry import time_at, time_in
 from headrace.jobs.running_job import DEADLINE, RunningJob
 from headrace.jobs.worker_options import JobOptions, WorkerKeywords, WorkerOptions, options_of, variant_of
-
-_LEGACY: Final = -1
-"""What `Connection.autocommit` is unless somebody sets it; the attribute is new in Python 3.12."""
-
-
-@contextmanager
-def inside(connection: sqlite3.Connection, worker: str) -> Iterator[None]:
-    """Hold the file's write lock in the connection's transaction, and begin one if none is open; leave it open.
-
-    A look and a leap stay together only under that lock. Raises `BadTransaction` for a connection that commits each
-    statement by itself, and for one whose file has no jobs.
-    """
-    try:
-        if not connection.in_transaction:
-            if _commits_by_itself(connection):
-                raise BadTransaction(worker, "it commits each statement by itself; begin a transaction first")
-            connection.execute("BEGIN IMMEDIATE")
-        yield
-    except sqlite3.OperationalError as error:
-        raise BadTransaction(worker, f"{error}; connect to the file of the store, begin anew, and try again") from error
-
-
-def _commits_by_itself(connection: sqlite3.Connection) -> bool:
-    autocommit = getattr(connection, "autocommit", _LEGACY)
-    return connection.isolation_level is None if autocommit == _LEGACY else bool(autocommit)
-
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -211,9 +184,7 @@ class Worker(Generic[P, R_co, T_co]):
         `BadTransaction` for a connection that would commit by itself, or to another file.
         """
         service, job = self._service(), self.new(*args, **kwargs)
-        with inside(connection, self.name):
-            inserted = service.insert_in(connection, [job])
-        return self._handle(service, inserted[0])
+        return self._handle(service, service.insert_in(connection, [job])[0])
 
     async def conflict_of(self, /, *args: P.args, **kwargs: P.kwargs) -> Job | None:
         """Return the job that came in last among those that this call, of a unique worker, is a double of."""

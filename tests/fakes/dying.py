@@ -5,7 +5,7 @@ from headrace.jobs.stores.sqlite_store import SqliteStore
 
 def die(store: SqliteStore) -> None:
     """Close all that it has open, and write nothing more."""
-    store._producers._ours.clear()
+    store._owners._heartbeats._ours.clear()
     store.writer.close()
     store._reader._orders.close()
     store._locks.close()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.sqlite_store import user_transaction
 from tests.fakes.job_records import NOON
 
 
@@ -28,8 +29,9 @@ class ListService:
         return [self._insert(job) for job in jobs]
 
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        self.connections.append(connection)
-        return self.insert_sync(jobs)
+        with user_transaction(connection, jobs[0].worker):
+            self.connections.append(connection)
+            return self.insert_sync(jobs)
 
     async def get(self, job_id: int) -> Job | None:
         return None

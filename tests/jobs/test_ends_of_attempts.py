@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.jobs.errors import JobDiscarded
 from headrace.jobs.flows.batch import Batch
 from headrace.jobs.flows.chunk import chunk_worker
@@ -23,7 +24,6 @@ from headrace.jobs.stores.store import (
     CRASH_LIMIT,
     CRASH_REASON,
     EXHAUSTED_REASON,
-    MISSED_HEARTBEATS,
     JobStore,
     LeaseOwner,
 )

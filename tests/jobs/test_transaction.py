@@ -8,7 +8,6 @@ import pytest_asyncio
 
 from headrace.jobs.errors import BadTransaction
 from headrace.jobs.job import Inserted, NewJob
-from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 from tests.fakes.enqueueing import ListService
@@ -18,8 +17,12 @@ from tests.fakes.job_records import NOON
 class FileService(ListService):
     """Inserts through the connection that it is given, as a service on a SQLite store does."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._store = SqliteStore("jobs.db", now=self.now)
+
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        return [*insert_in(connection, jobs, self.now())]
+        return [*self._store.insert_in(connection, jobs)]
 
 
 @worker(unique=True, name="shop.build")
@@ -94,6 +97,11 @@ def test_a_connection_that_commits_by_itself_is_refused_until_it_begins(service:
     connection.execute("commit")
     assert count(path) == 1
     connection.close()
+
+
+def test_an_object_that_is_no_connection_is_refused(service: FileService) -> None:
+    with pytest.raises(BadTransaction, match="it is a str: connect by sqlite3 to the store's file"):
+        build.enqueue_in("jobs.db", 7)  # type: ignore[arg-type] # the mistake of this test
 
 
 def test_a_connection_to_another_file_is_refused(service: FileService, tmp_path: Path) -> None:

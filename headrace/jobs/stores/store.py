@@ -1,10 +1,11 @@
-"""`JobStore`: what every store of jobs does; and stores by URL."""
+"""The six roles of a job store, `JobStore`, which has them all, and stores by URL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Final, Literal, Protocol, cast
+from pathlib import Path
+from typing import Final, Literal, Protocol, cast, get_args
 
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import describe
@@ -16,16 +17,8 @@ from headrace.jobs.rules.limits import QueueLimits
 CHANGE_BATCH: Final = 500
 """Jobs that one transaction changes or deletes at most, so that a claim never waits for long."""
 
-HEARTBEAT_SECONDS: Final = 3.0
-"""How often a lease owner writes its heartbeat."""
-
-MISSED_HEARTBEATS: Final = 5
-"""After so many heartbeats of ours without one of its own a lease owner is dead: 15 s. Clocks are never compared.
-
-A store that sees at once that an OS process is dead waits for no heartbeats."""
-
 CRASH_LIMIT: Final = 3
-"""How often a job may be running while its OS process dies, before it is set aside."""
+"""A job over which so many OS processes died is discarded."""
 
 CRASH_REASON: Final = f"crashed the process {CRASH_LIMIT} times"
 
@@ -34,10 +27,10 @@ EXHAUSTED_REASON: Final = "it was available without an attempt left: attempt is 
 
 @dataclass(frozen=True, slots=True)
 class LeaseOwner:
-    """The queue of one OS process that holds jobs. `uuid` is new at each start, so a name used again is no danger.
+    """The queue of one OS process that holds jobs. `uuid` is new at each start, so a node's name may return.
 
-    `workers` are the names it can run; jobs of others are left alone. None is all. `limits` are those of the queue over
-    all OS processes; each lease owner hands them in, so let all of a queue have the same.
+    `workers` are the names of the workers that it can run; jobs of other workers stay available. None is all. `limits`
+    are those of the queue over all OS processes; give all lease owners of a queue the same.
     """
 
     node: str
@@ -58,7 +51,7 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """A job that ran while its OS process died: `available` again, or set aside after too many of these."""
+    """A job that ran while its OS process died: `available` again, or discarded after CRASH_LIMIT deaths."""
 
     id: int
     queue: str
@@ -67,7 +60,7 @@ class Rescued:
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """What was said about a queue while it ran: its limit (None is what the config says), and whether it is paused."""
+    """The settings of a queue that were changed while it ran: its limit (None: the config's), and if it is paused."""
 
     queue: str
     limit: int | None = None
@@ -76,9 +69,9 @@ class QueueSettings:
 
 @dataclass(frozen=True, slots=True)
 class PruneRule:
-    """What is deleted of the jobs that ended in `state`.
+    """Which of the jobs that ended in `state` to delete.
 
-    It is what ended before `ended_before`, and all but the `keep` newest; None is no such bound.
+    Those that ended before `ended_before`, and all but the `keep` newest; None is no such bound.
     """
 
     state: Literal["completed", "cancelled", "discarded"]
@@ -86,35 +79,26 @@ class PruneRule:
     keep: int | None = None
 
 
-class JobStore(Protocol):
-    """Keeps jobs.
+Role = Literal["inserts", "claims", "finds", "changes", "maintains", "queue_controls"]
+"""The names of the protocols below; a store lists those that it implements."""
 
-    Every method is one transaction, but where it says otherwise: it happened as a whole when it returns, or not at all.
-    On cancellation it may happen all the same. Each raises a HeadraceError when the store cannot be used.
-    """
+ROLES: Final[frozenset[Role]] = frozenset(get_args(Role))
 
-    change_seconds: float | None
-    """How often `has_changed` is worth asking; None where no other OS process can change anything."""
 
-    inserted: Callable[[str], None]
-    """Called with the queue when jobs that may run at once came into it through this store; in the inserting thread."""
-
-    async def open(self) -> None:
-        """Make the tables if there are none."""
-
-    async def close(self) -> None:
-        """Write what was accepted, and let go of the file or the connection."""
-
-    def close_sync(self) -> None:
-        """Do what `close` does from any thread, and wait."""
-
-    # Enqueueing
+class Inserts(Protocol):
+    """Inserts jobs, and records the last runs of cron entries."""
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
         """Insert jobs, but no duplicates of unique ones; return a result for each, in order. Durable at return."""
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Do the same from any thread, and wait."""
+        """Thread-safe version of `insert` that blocks."""
+
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted]:
+        """Insert jobs in the transaction of a user's own connection, in its thread; the user commits.
+
+        Raises `NotSqlite` where the store takes no such connection, and `BadTransaction`.
+        """
 
     async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
         """Insert a job of the crontab, unless the last run of `name` is `at` or later: then return None."""
@@ -128,133 +112,211 @@ class JobStore(Protocol):
     async def last_runs(self) -> Mapping[str, datetime]:
         """Return the last run of each entry of the crontab."""
 
-    # Running
+
+class Claims(Protocol):
+    """Hands jobs to lease owners, and takes their acknowledgements."""
 
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the lease owner's queue, most urgent and oldest first; they execute.
+        """Claim at most `count` available jobs of the lease owner's queue, most urgent and oldest first.
 
-        With limits it takes what they let start: a partition without room keeps no later one out.
-        From then on the store says for the lease owner, from a thread of its own, that it lives, until it leaves.
+        With limits it claims those that the limits let start: a full partition keeps no later job out. From then on the
+        store writes heartbeats for the lease owner, from a thread of its own, until it leaves. On cancellation the
+        claimed jobs are released.
         """
 
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
         """Write how attempts ended.
 
         An attempt that the lease owner no longer holds is ignored: its job was cancelled, deleted or rescued.
-        A cancelled job takes the error of its `CalledOff` all the same. Not durable at return: after a power cut a job
-        that ended in the last moments may run again.
+        A cancelled job takes the error of its `AttemptCancelled` all the same. Not durable at return: after a power cut
+        a job that ended in the last moments may run again.
         """
 
     def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        """Do what `acknowledge` does from any thread, and wait."""
+        """Thread-safe version of `acknowledge` that blocks."""
 
     async def merge(self, changes: Sequence[MetaChange]) -> None:
-        """Merge into the meta of jobs that run; what concerns an attempt that is no longer whose it was is ignored."""
+        """Merge into the meta of running jobs; changes by an attempt that lost its lease are ignored.
+
+        Raises TypeError or ValueError for a value that JSON cannot hold.
+        """
 
     async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return which of these are no longer the lease owner's: cancelled, deleted or rescued while they ran."""
+        """Return which of these jobs the lease owner lost: they were cancelled, deleted or rescued while they ran."""
 
     async def begin_stop(self, owner: LeaseOwner) -> None:
-        """Say that the lease owner was asked to stop: if it dies from now on, its jobs have not crashed it."""
+        """Record that the lease owner was asked to stop: from now on its death is no crash of its jobs."""
 
     async def leave(self, owner: LeaseOwner) -> None:
-        """Say no longer that the lease owner lives. What it has not acknowledged is rescued in time."""
+        """Write no more heartbeats for the lease owner. Jobs that it has not acknowledged are rescued in time."""
 
-    # Looking
+    async def heartbeat(self) -> None:
+        """Write our heartbeats, and read those of others; the store does so itself, every HEARTBEAT_SECONDS."""
+
+
+class Finds(Protocol):
+    """Reads jobs, and notices the changes of other OS processes."""
+
+    change_seconds: float | None
+    """How often to ask `has_changed`; None where no other OS process can change anything."""
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
     async def conflict_of(self, job: NewJob) -> Job | None:
-        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+        """Return the newest job with the unique key of `job`, in whatever state it is."""
 
     def conflict_of_sync(self, job: NewJob) -> Job | None:
-        """Do the same from any thread, and wait."""
+        """Thread-safe version of `conflict_of` that blocks."""
 
     async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
-        """Return at most `limit` jobs that fit, by id."""
+        """Return at most `limit` matching jobs, by id."""
 
     async def count(self, which: JobFilter) -> int:
-        """Return how many jobs fit."""
+        """Return how many jobs match."""
 
     async def has(self, which: JobFilter) -> bool:
-        """Return whether any job fits."""
-
-    def has_changed(self) -> bool:
-        """Return whether anything may have been committed, by any OS process, since it was asked before."""
-
-    async def available_queues(self) -> list[str]:
-        """Return the queues in which jobs are available, quickly."""
+        """Return whether any job matches."""
 
     async def counts(self) -> list[JobCount]:
         """Return how many jobs there are, by queue and state; none of 0."""
 
-    # Changing; many are changed in pieces, each in a transaction of its own. All return the ids that were changed.
+    async def available_queues(self) -> list[str]:
+        """Return the queues in which jobs are available, quickly."""
+
+    def has_changed(self) -> bool:
+        """Return whether any OS process may have committed a change since the last call."""
+
+
+class Changes(Protocol):
+    """Changes jobs from outside. Each method returns the ids of the changed jobs.
+
+    Many jobs are changed in batches of CHANGE_BATCH, each in a transaction of its own.
+    """
 
     async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off what has not ended; what executes is cancelled at once, and its lease owner asks for that itself."""
+        """Cancel jobs that have not ended, executing ones at once; `lost` shows their lease owner that they were."""
 
     async def retry(self, which: JobFilter) -> list[int]:
-        """Make available what neither is so nor executes, with one more attempt if it has none left."""
+        """Make jobs available that are neither available nor executing; give them an attempt if they have none left."""
 
     async def run_now(self, which: JobFilter) -> list[int]:
-        """Make available what waits for its time."""
+        """Make scheduled and retryable jobs available."""
 
     async def release(self, which: JobFilter) -> list[int]:
-        """Let go of what is suspended: available, or scheduled when its time is yet to come."""
+        """Make suspended jobs available, or scheduled when their time is yet to come."""
 
     async def release_next(self, chain_id: str) -> list[int]:
-        """Release the oldest suspended member of a chain unless another one may run; in one step."""
+        """Release the oldest suspended member of a chain unless another one may run; in one transaction."""
 
     async def suspend(self, which: JobFilter) -> list[int]:
-        """Hold back what does not execute, until it is released; what has ended may run once more."""
+        """Suspend jobs that do not execute, until they are released; ended ones may run once more."""
 
     async def delete(self, which: JobFilter) -> list[int]:
-        """Delete what does not execute."""
+        """Delete jobs that do not execute."""
 
-    # Maintenance
+
+class Maintains(Protocol):
+    """Runs the periodic tasks over all jobs, and chooses the OS process that does so."""
 
     async def stage(self, limit: int) -> set[str]:
-        """Make available what is due, at most `limit`; return the queues that have got any."""
+        """Make due jobs available, at most `limit`; return their queues."""
 
     async def due_at(self) -> datetime | None:
-        """Return when the first job is due that waits for its time, be it past already; None when none waits."""
-
-    async def heartbeat(self) -> None:
-        """Write our heartbeats, and read those of others; the store does so itself, every HEARTBEAT_SECONDS."""
+        """Return when the first scheduled or retryable job is due, past or not; None when there is none."""
 
     async def has_orphans(self) -> bool:
-        """Return whether an OS process is known to be dead whose jobs were not taken back yet: a cheap question.
+        """Return whether the jobs of an OS process that is known to be dead wait for their rescue: a cheap question.
 
         False where only heartbeats can tell.
         """
 
     async def rescue(self) -> list[Rescued]:
-        """Take back what dead lease owners ran. It costs no attempt; what dies CRASH_LIMIT times is discarded.
+        """Rescue the jobs of dead lease owners. It costs no attempt; after CRASH_LIMIT deaths a job is discarded.
 
-        A job is never rescued for its age. What no headrace claimed, such as an Elixir node's, is left alone.
+        A job is never rescued for its age. Jobs that no headrace claimed, such as an Elixir node's, are left alone.
         """
 
     async def discard_exhausted(self, limit: int) -> list[int]:
         """Discard available jobs without an attempt left, at most `limit`; return their ids."""
 
     async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
-        """Delete what the rule says, at most `limit`; return how many. As many as the limit: there may be more."""
+        """Delete jobs by the rule, at most `limit`; return how many. As many as the limit: there may be more."""
 
     async def lead(self, name: str, node: str, seconds: float) -> bool:
-        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is."""
+        """Make `node` the leader for so long, or for so long again, unless another one is; return whether it is.
+
+        The time counts from its transaction, which may wait for a long write.
+        """
 
     async def resign(self, name: str, node: str) -> None:
-        """Let another one lead."""
+        """Let another node lead."""
+
+
+class QueueControls(Protocol):
+    """Keeps the settings of queues that were changed while they ran."""
 
     async def queue_settings(self) -> list[QueueSettings]:
-        """Return what is kept about queues."""
+        """Return the settings of all changed queues."""
 
     async def change_queue(self, queue: str, *, limit: int | None = None, is_paused: bool | None = None) -> None:
-        """Keep what was said about a queue over restarts; None leaves it as it is."""
+        """Change settings of a queue, also after a restart; None leaves one unchanged."""
 
     async def forget_queue(self, queue: str) -> None:
-        """Go back to what the config says."""
+        """Restore the settings of the config."""
+
+
+class Listeners:
+    """The functions that a store calls with the queue whenever it makes jobs available, in the thread that did so."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[str], None]] = []
+
+    def add(self, listener: Callable[[str], None] | None) -> None:
+        """Add a function, if there is one."""
+        if listener is not None:
+            self._listeners.append(listener)
+
+    def inserted(self, jobs: Iterable[NewJob]) -> None:
+        """Call them for jobs that were inserted as available."""
+        self.available(
+            job.queue for job in jobs if job.state == "available" or (job.state is None and job.scheduled_at is None)
+        )
+
+    def available(self, queues: Iterable[str]) -> None:
+        """Call them once for each queue."""
+        for queue in dict.fromkeys(queues):
+            for listener in self._listeners:
+                listener(queue)
+
+
+class JobStore(Inserts, Claims, Finds, Changes, Maintains, QueueControls, Protocol):
+    """Keeps jobs.
+
+    Every method is one transaction, unless its docstring names several: when it returns it happened as a whole, or not
+    at all. On cancellation it may happen all the same. Each raises a HeadraceError when the store cannot be used.
+    """
+
+    roles: frozenset[Role]
+    """The roles that it implements; commands that need another one are refused."""
+
+    is_shared: bool
+    """Whether other OS processes can use its jobs."""
+
+    path: Path | None
+    """The file that holds the jobs, if it is one file."""
+
+    async def open(self, inserted: Callable[[str], None] | None = None) -> None:
+        """Make the tables if there are none.
+
+        `inserted` is called with the queue whenever this store makes jobs available, in the inserting thread.
+        """
+
+    async def close(self) -> None:
+        """Write what was accepted, then close the file or the connection."""
+
+    def close_sync(self) -> None:
+        """Thread-safe version of `close` that blocks."""
 
 
 GROUP: Final = "headrace.stores"

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from headrace.jobs.errors import NotJson
 from headrace.jobs.job import (
+    ENDED,
     AttemptCancelled,
     AttemptCompleted,
     AttemptFailed,
@@ -17,6 +18,7 @@ from headrace.jobs.job import (
     JobAck,
     JobError,
     JobOutcome,
+    JobState,
     NewJob,
     after,
 )
@@ -95,7 +97,14 @@ def tidy(tags: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(tag.strip().lower() for tag in tags))
 
 
-ENDED: Final = frozenset({"completed", "discarded", "cancelled"})
+def initial_state(job: NewJob) -> JobState:
+    """Return the state in which a new job is inserted."""
+    return job.state or ("available" if job.scheduled_at is None else "scheduled")
+
+
+def urgency(job: Job) -> tuple[int, datetime, int]:
+    """Return the sort key of claims: most urgent and oldest first."""
+    return (job.priority, job.scheduled_at, job.id)
 
 
 def claim(job: Job, owner: LeaseOwner, now: datetime) -> None:
@@ -184,16 +193,6 @@ def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes a
     job.completed_at = job.cancelled_at = job.discarded_at = None
     job.meta = merged(job.meta, {"crashes": None})
     return True
-
-
-CHANGES: Final[Mapping[str, Callable[[Job, datetime], bool]]] = {
-    "cancel": cancel,
-    "retry": retry,
-    "run_now": run_now,
-    "release": release,
-    "suspend": suspend,
-}
-"""What may be done to jobs, but to delete them; each says whether it was done."""
 
 
 def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:

@@ -17,6 +17,7 @@ from headrace.jobs.running.outcomes import RESULT
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.sqlite_store import user_transaction
 from headrace.jobs.testing.assertions import ALL, Inspection, JobWants, apart, at_once, missing, surplus
 from headrace.jobs.testing.runs import Drained, DrainKeywords, DrainOptions, JobsClock, Runs
 from headrace.jobs.worker import AnyWorker, Worker
@@ -53,7 +54,8 @@ class TestedJobs(Jobs):
 
     @override
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        return super().insert_sync(jobs)
+        with user_transaction(connection, jobs[0].worker):
+            return super().insert_sync(jobs)
 
     @override
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:

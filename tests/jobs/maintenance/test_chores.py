@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.jobs.job import AttemptCompleted, AttemptFailed, NewJob, after
 from headrace.jobs.maintenance.maintenance import (
     DISCARD_SECONDS,
@@ -22,7 +23,7 @@ from headrace.jobs.maintenance.maintenance import (
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.sync import RESCUE_SECONDS, Lifeline
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import CHANGE_BATCH, CRASH_LIMIT, EXHAUSTED_REASON, MISSED_HEARTBEATS, JobStore
+from headrace.jobs.stores.store import CHANGE_BATCH, CRASH_LIMIT, EXHAUSTED_REASON, JobStore
 from tests.fakes.elixir_rows import raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, in_state, inserted

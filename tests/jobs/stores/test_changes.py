@@ -88,12 +88,11 @@ async def test_the_next_job_of_a_chain_is_released_only_while_no_other_may_run(s
     assert await store.release_next("d") == []
 
 
-async def test_what_becomes_available_is_announced(store: JobStore) -> None:
+async def test_what_becomes_available_is_announced(store: JobStore, announced: list[str]) -> None:
     for queue in ("a", "b", "c"):
         await inserted(store, NewJob("x", queue=queue, state="suspended"))
     await inserted(store, NewJob("x", queue="d", scheduled_at=NOON + timedelta(hours=1)))
-    announced: list[str] = []
-    store.inserted = announced.append
+    announced.clear()
     await store.release(JobFilter(queues=frozenset({"a"})))
     await store.retry(JobFilter(queues=frozenset({"b"})))
     await store.run_now(JobFilter(queues=frozenset({"d"})))

@@ -7,9 +7,7 @@ import pytest
 
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.sql.rows import find
-from headrace.jobs.stores.sql.sql_store import condition
-from headrace.jobs.stores.sqlite_store import prepare
+from headrace.jobs.stores.sqlite_store import SqliteStore, condition, prepare
 
 
 @pytest.fixture
@@ -35,13 +33,19 @@ def test_a_meta_that_is_no_json_can_be_kept_all_the_same(connection: sqlite3.Con
     connection.close()
 
 
-def test_the_first_of_a_long_chain_is_found_without_sorting_it(tmp_path: Path) -> None:
+@pytest.mark.asyncio
+async def test_the_first_of_a_long_chain_is_found_without_sorting_it(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
     texts: list[str] = []
-    connection = sqlite3.connect(tmp_path / "jobs.db")
-    prepare(connection)
-    connection.set_trace_callback(texts.append)
-    find(connection, JobFilter(states=frozenset({"suspended"}), meta={"chain_id": "x"}), 1, "asc")
-    plan = str(connection.execute(f"explain query plan {texts[-1]}").fetchall())
+    connection.commit()
+    store = SqliteStore(tmp_path / "jobs.db")
+    await store.open()
+    await store._reader.run(lambda reader: reader.set_trace_callback(texts.append))
+    await store.find(JobFilter(states=frozenset({"suspended"}), meta={"chain_id": "x"}), 1, is_newest_first=False)
+    await store.close()
+    (text,) = (text for text in texts if "oban_jobs" in text)
+    plan = str(connection.execute(f"explain query plan {text}").fetchall())
     assert "headrace_jobs_chain (<expr>=? AND state=?)" in plan
     assert "ORDER BY" not in plan
     connection.close()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.jobs.job import AttemptCancelled, AttemptFailed, JobError, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import MISSED_HEARTBEATS
 from tests.fakes.elixir_rows import FAILED, elixir_file, raw
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, ended, got, inserted

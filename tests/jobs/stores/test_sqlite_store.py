@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.errors import NewerSchema
 from headrace.jobs.job import NewJob
-from headrace.jobs.stores.sql.insert import insert_in
 from headrace.jobs.stores.sqlite_store import MIGRATIONS, SqliteStore
-from headrace.jobs.stores.store import MISSED_HEARTBEATS
 from tests.fakes.elixir_rows import raw
-from tests.fakes.job_clock import NOON, MovedClock
+from tests.fakes.job_clock import MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, in_state, inserted
 from tests.jobs.stores.test_unique import FOR_EVER
 
@@ -158,11 +157,11 @@ async def test_a_close_that_was_cancelled_is_a_close_all_the_same(path: Path) ->
 async def test_a_job_in_somebodys_own_transaction_is_there_when_they_commit(one: SqliteStore) -> None:
     own = sqlite3.connect(one.path, isolation_level=None)
     own.execute("begin")
-    (told,) = insert_in(own, [NewJob("build", unique=FOR_EVER)], NOON)
+    (told,) = one.insert_in(own, [NewJob("build", unique=FOR_EVER)])
     assert await one.get(told.id) is None
     own.execute("rollback")
     own.execute("begin immediate")
-    (told,) = insert_in(own, [NewJob("build", unique=FOR_EVER)], NOON)
+    (told,) = one.insert_in(own, [NewJob("build", unique=FOR_EVER)])
     own.execute("commit")
     own.close()
     (double,) = await one.insert([NewJob("build", unique=FOR_EVER)])

@@ -58,9 +58,8 @@ async def test_a_thread_inserts_too(store: JobStore) -> None:
     assert (await got(store, told.id)).worker == "build"
 
 
-async def test_only_jobs_that_may_run_at_once_are_announced(store: JobStore) -> None:
-    announced: list[str] = []
-    store.inserted = announced.append
+async def test_only_jobs_that_may_run_at_once_are_announced(store: JobStore, announced: list[str]) -> None:
+    announced.clear()
     await store.insert([NewJob("a", queue="x"), NewJob("b", queue="x"), NewJob("c", queue="y", scheduled_at=NOON)])
     await asyncio.to_thread(store.insert_sync, [NewJob("d", queue="z"), NewJob("e", state="suspended", queue="y")])
     assert announced == ["x", "z"]
@@ -152,10 +151,11 @@ async def test_a_snoozed_job_has_used_no_attempt_and_is_counted(store: JobStore,
     assert job.attempt == 1
 
 
-async def test_a_job_that_was_put_back_has_used_no_attempt_and_is_announced(store: JobStore) -> None:
+async def test_a_job_that_was_put_back_has_used_no_attempt_and_is_announced(
+    store: JobStore, announced: list[str]
+) -> None:
     job = await in_state(store, "executing")
-    announced: list[str] = []
-    store.inserted = announced.append
+    announced.clear()
     back = await ended(store, job, AttemptReleased({"cursor": 3}))
     assert (back.state, back.attempt, back.meta, announced) == ("available", 0, {"cursor": 3}, ["default"])
 

@@ -1,4 +1,4 @@
-"""Whatever is done to them, the store in memory and that in a file answer alike, and keep the same."""
+"""Whatever is done to them, the stores in memory, in a file, and over an async dialect answer and keep the same."""
 
 import asyncio
 import tempfile
@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.jobs.job import (
     INCOMPLETE,
     STATES,
@@ -26,7 +27,8 @@ from headrace.jobs.job import (
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import MISSED_HEARTBEATS, JobStore, LeaseOwner, PruneRule
+from headrace.jobs.stores.store import JobStore, LeaseOwner, PruneRule
+from tests.fakes.async_sql_store import AsyncSqlStore
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL
 
@@ -113,18 +115,26 @@ STEPS = st.lists(st.tuples(st.integers(-2, 5), ACTS), max_size=30)
 
 @settings(max_examples=60)
 @given(steps=STEPS)
-def test_two_stores_agree(steps: list[tuple[int, Act]]) -> None:
-    async def check(folder: str) -> None:
+def test_three_stores_agree(steps: list[tuple[int, Act]]) -> None:
+    async def check(folder: Path) -> None:
         clock = MovedClock()
-        memory, sqlite = MemoryStore(now=clock), SqliteStore(Path(folder) / "jobs.db", synchronous="normal", now=clock)
-        await sqlite.open()
+        memory = MemoryStore(now=clock)
+        stores: list[JobStore] = [
+            SqliteStore(folder / "jobs.db", synchronous="normal", now=clock),
+            AsyncSqlStore(folder / "async.db", now=clock),
+        ]
+        for store in stores:
+            await store.open()
         try:
             for seconds, act in steps:
                 clock.move(seconds)
-                assert await act(sqlite) == await act(memory)
-                assert await sqlite.find(ALL, 1000) == await memory.find(ALL, 1000)
+                result = await act(memory)
+                for store in stores:
+                    assert await act(store) == result
+                    assert await store.find(ALL, 1000) == await memory.find(ALL, 1000)
         finally:
-            await sqlite.close()
+            for store in stores:
+                await store.close()
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(check(folder))
+        asyncio.run(check(Path(folder)))

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from headrace.database.heartbeat import MISSED_HEARTBEATS
 from headrace.jobs.job import AttemptCompleted, JobError, JobState, MetaChange, NewJob, after
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import (
     CRASH_LIMIT,
-    MISSED_HEARTBEATS,
     JobStore,
     LeaseOwner,
     PruneRule,
@@ -29,11 +29,12 @@ async def _rescued(store: JobStore) -> list[Rescued]:
     return await store.rescue()
 
 
-async def test_what_a_claimant_left_behind_is_rescued_and_costs_no_attempt(store: JobStore) -> None:
+async def test_what_a_claimant_left_behind_is_rescued_and_costs_no_attempt(
+    store: JobStore, announced: list[str]
+) -> None:
     job = await in_state(store, "executing")
     await store.leave(ME)
-    announced: list[str] = []
-    store.inserted = announced.append
+    announced.clear()
     assert await _rescued(store) == [Rescued(job.id, "default", "available")]
     back = await got(store, job.id)
     assert (back.state, back.attempt, back.meta, announced) == ("available", 0, {"crashes": 1}, ["default"])

@@ -1,93 +1,32 @@
-"""Inserts jobs, but no duplicates of unique ones, in a transaction that has begun."""
+"""Inserts jobs, but no duplicates of unique ones."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 
-from headrace.database.sqlite_file import DatabaseWork
-from headrace.jobs.job import DUPLICATES, Inserted, NewJob, Unique, from_text, to_text
+from headrace.jobs.job import DUPLICATES, Inserted, NewJob, Unique
 from headrace.jobs.rules.unique import ExistingJob, is_conflicting, key_of
-from headrace.jobs.stores.sql.rows import LARGE_ARGS, from_new, warn_of_large_args
-from headrace.jobs.stores.sql.sql_store import query
+from headrace.jobs.stores.sql.dialect import INSERT_COLUMNS, Body, Dialect, Row, S
 from headrace.jobs.stores.transitions import from_json, to_json
 
-_COLUMNS: Final = ("queue", "worker", "args", "meta", "tags", "max_attempts", "priority", "inserted_at", "scheduled_at")
-"""What the values of `insert` are, after the state."""
-
 BULK: Final = 20
-"""From how many jobs on it is worth a look whether one statement inserts them all."""
+"""From so many jobs on it is checked whether one statement can insert them all."""
+
+_META: Final = INSERT_COLUMNS.index("meta")
 
 
-@dataclass(slots=True)
-class NewRow:
-    """A job that is ready to be inserted: nothing about it can fail any more but the file."""
-
-    values: tuple[object, ...]
-    job: NewJob
-    key: str
-
-
-def new_rows(jobs: Sequence[NewJob], now: datetime) -> list[NewRow]:
-    """Return the rows of jobs. Raises NotJson."""
-    time = to_text(now)
-    return [NewRow(from_new(job, time), job, "" if job.unique is None else key_of(job, job.unique)) for job in jobs]
-
-
-def insert_rows(connection: sqlite3.Connection, rows: Sequence[NewRow], now: datetime) -> list[Inserted]:
-    """Insert the rows, and say of each, in order, what became of it.
-
-    Whoever writes to the file holds its only lock, so nobody can come between the look and the leap; in a transaction
-    that has only read so far SQLite itself refuses the leap then.
-    """
-    if len(rows) > 1 and all(row.job.unique is None and not row.job.awaits for row in rows):
-        return _insert_plain(connection, rows)
-    execute, text = connection.execute, query("insert")
-    duplicates: dict[str, int] = {}
-    return [
-        Inserted(execute(text, row.values).lastrowid or 0)
-        if row.job.unique is None and not row.job.awaits
-        else _insert(connection, row, duplicates, now)
-        for row in rows
-    ]
-
-
-def _insert_plain(connection: sqlite3.Connection, rows: Sequence[NewRow]) -> list[Inserted]:
-    """Insert rows that are no duplicates."""
-    connection.executemany(query("insert"), [row.values for row in rows])
-    return _inserted(connection, len(rows))
-
-
-def _inserted(connection: sqlite3.Connection, count: int) -> list[Inserted]:
-    """Return what became of the last rows: nobody else writes meanwhile, so that their ids follow one another."""
-    (last_id,) = connection.execute("select last_insert_rowid()").fetchone()
-    return [Inserted(job_id) for job_id in range(last_id - count + 1, last_id + 1)]
-
-
-def prepared(jobs: Sequence[NewJob], now: datetime) -> DatabaseWork[list[Inserted]]:
-    """Return what inserts the jobs; nothing can fail any more but the file. Raises NotJson.
-
-    Many that differ in their args alone, as those of one worker mostly do, go in by one statement.
-    """
-    if len(jobs) == 1 and jobs[0].unique is None and not jobs[0].awaits:
-        return partial(_insert_one, values=from_new(jobs[0], to_text(now)))
+def inserting(dialect: Dialect[S], jobs: Sequence[NewJob], now: datetime) -> Body[S, list[Inserted]]:
+    """Return the body that inserts the jobs; only the database can make it fail. Raises NotJson."""
     if len(jobs) >= BULK and _are_alike(jobs):
-        try:
-            args = to_json([job.args for job in jobs])
-        except (TypeError, ValueError):
-            pass  # the sentence is about the one that is none: see below
-        else:
-            if len(args) > LARGE_ARGS and (largest := max(len(to_json(job.args)) for job in jobs)) > LARGE_ARGS:
-                warn_of_large_args(jobs[0].worker, largest)
-            values = from_new(replace(jobs[0], args={}), to_text(now))
-            return partial(_insert_alike, values=(*values[:3], args, *values[4:]), count=len(jobs))
-    return partial(insert_rows, rows=new_rows(jobs, now), now=now)
-
-
-def _insert_one(connection: sqlite3.Connection, values: tuple[object, ...]) -> list[Inserted]:
-    return [Inserted(connection.execute(query("insert"), values).lastrowid or 0)]
+        alike = dialect.insert_alike(jobs, now)
+        if alike is not None:
+            return alike
+    rows = [dialect.row(job, now) for job in jobs]
+    if all(job.unique is None and not job.awaits for job in jobs):
+        return lambda session: dialect.insert(session, rows)
+    keys = ["" if job.unique is None else key_of(job, job.unique) for job in jobs]
+    return partial(_insert_unique, dialect=dialect, new=list(zip(jobs, rows, keys, strict=True)), now=now)
 
 
 def _are_alike(jobs: Sequence[NewJob]) -> bool:
@@ -108,54 +47,60 @@ def _are_alike(jobs: Sequence[NewJob]) -> bool:
     )
 
 
-def _insert_alike(connection: sqlite3.Connection, values: tuple[object, ...], count: int) -> list[Inserted]:
-    connection.execute(query("insert_alike"), values)
-    return _inserted(connection, count)
+async def _insert_unique(
+    session: S, dialect: Dialect[S], new: Sequence[tuple[NewJob, Row, str]], now: datetime
+) -> list[Inserted]:
+    """Insert jobs one by one, each unless a job that is there keeps it out.
+
+    No other writer comes between the check and the insert: a transaction that writes holds SQLite's only lock, and in
+    one that has only read so far SQLite refuses the insert.
+    """
+    duplicates: dict[str, int] = {}
+    results = []
+    for job, row, key in new:
+        existing = None if job.unique is None else await _existing(session, dialect, key, job.unique, now)
+        if existing is None:
+            (inserted,) = await dialect.insert(session, [_with_duplicates(row, job, duplicates)])
+            if job.unique is not None:
+                await session.change(dialect.query("unique_hold"), key, inserted.id)
+        else:
+            await _replace(session, dialect, job, row, existing)
+            inserted = Inserted(existing.id, is_conflict=True)
+            if job.label is not None:
+                duplicates[job.label] = existing.id
+        results.append(inserted)
+    return results
 
 
-def insert_in(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: datetime) -> list[Inserted]:
-    """Insert jobs through somebody's own connection, in their transaction, which they commit. Raises NotJson."""
-    return prepared(jobs, now)(connection)
-
-
-def _insert(connection: sqlite3.Connection, row: NewRow, duplicates: dict[str, int], now: datetime) -> Inserted:
-    """Insert a row that may be a duplicate, or awaits one; `duplicates` are those before it, by their labels."""
-    holder = None if row.job.unique is None else _holder(connection, row.key, row.job.unique, now)
-    if holder is not None:
-        _replace(connection, row, holder)
-        if row.job.label is not None:
-            duplicates[row.job.label] = holder.id
-        return Inserted(holder.id, is_conflict=True)
-    job_id = connection.execute(query("insert"), _values(row, duplicates)).lastrowid or 0
-    if row.job.unique is not None:
-        connection.execute(query("unique_hold"), (row.key, job_id))
-    return Inserted(job_id)
-
-
-def _holder(connection: sqlite3.Connection, key: str, unique: Unique, now: datetime) -> ExistingJob | None:
+async def _existing(session: S, dialect: Dialect[S], key: str, unique: Unique, now: datetime) -> ExistingJob | None:
     """Return the job that keeps others out, if there is one."""
-    found = connection.execute(query("unique_holder"), (key,)).fetchone()
-    if found is None:
+    rows = await session.rows(dialect.query("unique_holder"), key)
+    if not rows:
         return None
-    completed_at = None if found[4] is None else from_text(found[4])
-    holder = ExistingJob(found[0], found[1], from_text(found[2]), from_text(found[3]), completed_at)
-    return holder if is_conflicting(unique, holder, now) else None
+    job_id, state, inserted_at, scheduled_at, completed_at = rows[0]
+    existing = ExistingJob(
+        job_id,
+        state,
+        dialect.time(inserted_at),
+        dialect.time(scheduled_at),
+        None if completed_at is None else dialect.time(completed_at),
+    )
+    return existing if is_conflicting(unique, existing, now) else None
 
 
-def _values(row: NewRow, duplicates: Mapping[str, int]) -> tuple[object, ...]:
-    """Return the values of `insert`, with what the job awaits and was there already."""
-    awaited = {label: duplicates[label] for label in row.job.awaits if label in duplicates}
+def _with_duplicates(row: Row, job: NewJob, duplicates: Mapping[str, int]) -> Row:
+    """Return the row with the ids of the jobs that it awaits and that were there before, by their labels."""
+    awaited = {label: duplicates[label] for label in job.awaits if label in duplicates}
     if not awaited:
-        return row.values
-    position = 1 + _COLUMNS.index("meta")
-    meta = {**from_json(str(row.values[position]), {}), DUPLICATES: awaited}
-    return (*row.values[:position], to_json(meta), *row.values[position + 1 :])
+        return row
+    meta = {**from_json(str(row[_META]), {}), DUPLICATES: awaited}
+    return (*row[:_META], to_json(meta), *row[_META + 1 :])
 
 
-def _replace(connection: sqlite3.Connection, row: NewRow, holder: ExistingJob) -> None:
-    """Let the job that is there take over what is to be replaced in its state."""
-    taken = frozenset() if row.job.unique is None else row.job.unique.replace.get(holder.state, frozenset())
-    if taken:
-        values = dict(zip(_COLUMNS, row.values[1:], strict=True))
-        values = {name: value if name in taken else None for name, value in values.items()}
-        connection.execute(query("replace"), values | {"id": holder.id})
+async def _replace(session: S, dialect: Dialect[S], job: NewJob, row: Row, existing: ExistingJob) -> None:
+    """Write the columns of the new job that replace those of the existing one in its state."""
+    replaced = frozenset[str]() if job.unique is None else job.unique.replace.get(existing.state, frozenset())
+    if replaced:
+        columns = zip(INSERT_COLUMNS, row, strict=True)
+        values = [value if name in replaced else None for name, value in columns]
+        await session.change(dialect.query("replace"), *values, existing.id)

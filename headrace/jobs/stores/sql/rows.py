@@ -1,38 +1,28 @@
-"""Row to job, job to row, filter to SQL.
+"""Rows of SQLite's table to jobs and back, and filters to SQL.
 
-It reads what Elixir writes, and what a hand at a SQL prompt does: errors that are text within the list, one item in
-`attempted_by`, times with or without T and Z, nulls, and JSON that is none.
+It reads rows of Elixir, and rows that a user wrote at a SQL prompt: errors that are text within the list, one item in
+`attempted_by`, times with or without T and Z, nulls, and text that is no JSON.
 """
 
-import json
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, cast
 
-from headrace.jobs.job import Job, JobError, JobState, NewJob, TornArgs, from_text, to_text
+from headrace.jobs.job import Job, JobError, JobState, NewJob, TornArgs, from_text
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
-from headrace.jobs.rules.unique import key_of
-from headrace.jobs.stores.sql.sql_store import condition, query
-from headrace.jobs.stores.transitions import from_json, merged, texts_of, tidy, to_json
+from headrace.jobs.stores.transitions import from_json, initial_state, merged, texts_of, tidy, to_json
 from headrace.telemetry.events import LOG
 
-COLUMNS: Final = (
-    "id, state, queue, worker, args, meta, tags, errors, attempt, max_attempts, priority, "
-    "inserted_at, scheduled_at, attempted_at, attempted_by, cancelled_at, completed_at, discarded_at"
-)
-"""In the order in which `to_job` reads them."""
-
 _TORN: Final = dict[str, object]()
-"""What `from_json` gives for args that are no JSON object; known by its identity."""
+"""The value of `from_json` for args that are no JSON object; known by its identity."""
 
 LARGE_ARGS: Final = 2**20
-"""Characters of JSON from which on the log says so; Oban and Sidekiq advise to keep args small, too."""
+"""Characters of JSON from which on the log warns; Oban and Sidekiq advise to keep args small, too."""
 
 _named: Final[set[str]] = set()
-"""The workers whose large args the log has named in this OS process, whichever store they went to."""
+"""The workers whose large args the log has named in this OS process, for all stores."""
 
 Text = str | None
 JobRow = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, str, Text, Text, Text, Text, Text]
@@ -52,8 +42,8 @@ def to_job(row: JobRow) -> Job:
         attempt=row[8],
         max_attempts=row[9],
         priority=row[10],
-        inserted_at=_time(row[11]),
-        scheduled_at=_time(row[12]),
+        inserted_at=to_time(row[11]),
+        scheduled_at=to_time(row[12]),
         attempted_at=_to_time(row[13]),
         attempted_by=[] if row[14] == "[]" else list(_names(row[14])),
         cancelled_at=_to_time(row[15]),
@@ -62,20 +52,10 @@ def to_job(row: JobRow) -> Job:
     )
 
 
-def object_text(text: Text) -> str:
-    """Return JSON text of an object, or that of none where a hand wrote something else: `headrace_object` in SQL."""
-    return to_json(from_json(text, {}))
-
-
-def list_text(text: Text) -> str:
-    """Return JSON text of a list, or that of an empty one: `headrace_list` in SQL."""
-    return to_json(from_json(text, list[object]()))
-
-
 def to_claimed(row: JobRow, now: datetime, by: list[str]) -> Job:
-    """Return the job of a row that was available, and is executed from now on."""
-    inserted_at = _time(row[11])
-    return Job(  # by place, which is quicker, and in the order of the columns but for the four that change
+    """Return the job of a row that was available, as it is once claimed."""
+    inserted_at = to_time(row[11])
+    return Job(  # by position, which is quicker, and in the order of the columns but for the four that change
         row[0],
         "executing",
         row[2],
@@ -88,31 +68,46 @@ def to_claimed(row: JobRow, now: datetime, by: list[str]) -> Job:
         row[9],
         row[10],
         inserted_at,
-        inserted_at if row[12] == row[11] else _time(row[12]),
+        inserted_at if row[12] == row[11] else to_time(row[12]),
         now,
         by.copy(),
-        None if row[15] is None else _time(row[15]),
-        None if row[16] is None else _time(row[16]),
-        None if row[17] is None else _time(row[17]),
+        None if row[15] is None else to_time(row[15]),
+        None if row[16] is None else to_time(row[16]),
+        None if row[17] is None else to_time(row[17]),
     )
 
 
+def object_text(text: Text) -> str:
+    """Return JSON text of an object, that of an empty one for bad text: `headrace_object` in SQL."""
+    return to_json(from_json(text, {}))
+
+
+def list_text(text: Text) -> str:
+    """Return JSON text of a list, that of an empty one for bad text: `headrace_list` in SQL."""
+    return to_json(from_json(text, list[object]()))
+
+
+def merged_text(meta: Text, change: str) -> str:
+    """Return the meta with a change merged in, both as JSON text: `headrace_merge` in SQL."""
+    return (meta or "{}") if change == "{}" else to_json(merged(from_json(meta, {}), from_json(change, {})))
+
+
 def warn_of_large_args(worker: str, size: int) -> None:
-    """Log, once for each worker, that args are large: each claim and each look at the job reads all of them."""
+    """Log, once for each worker, that args are large: each claim and each search reads all of them."""
     if worker not in _named:
         _named.add(worker)
         text = "a job of worker %r has args of %.1f MiB: keep large data in a file or a table, and its name in the args"
         LOG.warning(text, worker, size / 2**20)
 
 
-def from_new(job: NewJob, time: str) -> tuple[object, ...]:
-    """Return the values of `insert`, `time` being now. Raises NotJson."""
-    state = job.state or ("available" if job.scheduled_at is None else "scheduled")
+def from_new(job: NewJob, time: Callable[[datetime], object], now: datetime) -> tuple[object, ...]:
+    """Return the values of INSERT_COLUMNS; `time` encodes times. Raises NotJson."""
     args, meta = texts_of(job)
     if len(args) > LARGE_ARGS:
         warn_of_large_args(job.worker, len(args))
+    inserted_at = time(now)
     return (
-        state,
+        initial_state(job),
         job.queue,
         job.worker,
         args,
@@ -120,14 +115,21 @@ def from_new(job: NewJob, time: str) -> tuple[object, ...]:
         to_json(tidy(job.tags)) if job.tags else "[]",
         job.max_attempts,
         job.priority,
-        time,
-        time if job.scheduled_at is None else to_text(job.scheduled_at),
+        inserted_at,
+        inserted_at if job.scheduled_at is None else time(job.scheduled_at),
     )
 
 
-def merged_text(meta: str | None, change: str) -> str:
-    """Return the meta with a change merged in, both as JSON text: what SQL calls `headrace_merge`."""
-    return (meta or "{}") if change == "{}" else to_json(merged(from_json(meta, {}), from_json(change, {})))
+def to_time(text: object) -> datetime:
+    """Return a time; text that is none, from a SQL prompt, is long ago: one row must not stop a queue."""
+    try:
+        return from_text(str(text))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _to_time(text: Text) -> datetime | None:
+    return None if text is None else to_time(text)
 
 
 def _args(text: Text) -> dict[str, object]:
@@ -135,20 +137,14 @@ def _args(text: Text) -> dict[str, object]:
     return TornArgs() if found is _TORN else found
 
 
-def error_text(error: str, attempt: int, now: datetime) -> str:
-    """Return the entry of one failed attempt, as Oban writes it; what is no text in it is replaced."""
-    text = error if error.isascii() else error.encode(errors="replace").decode()
-    return json.dumps({"attempt": attempt, "at": to_text(now), "error": text}, ensure_ascii=False)
-
-
 @lru_cache(maxsize=64)
 def _names(text: Text) -> tuple[str, ...]:
-    """Read who claimed a job: the same ones claim many."""
+    """Return the node and the uuid of a lease owner: the same few claim many jobs."""
     return tuple(str(name) for name in from_json(text, []))
 
 
 def _to_error(entry: object) -> JobError:
-    """Read an entry; the Lite engine writes it as text within the list."""
+    """Return the error of an entry; the Lite engine writes it as text within the list."""
     found = from_json(entry, {}) if isinstance(entry, str) else entry
     if not isinstance(found, dict):
         found = {}
@@ -160,118 +156,43 @@ def _to_error(entry: object) -> JobError:
     )
 
 
-def _time(text: object) -> datetime:
-    """Return a time; where a hand at a SQL prompt wrote what is none, long ago: one row must not stop a queue."""
-    try:
-        return from_text(str(text))
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-
-
-def _to_time(text: str | None) -> datetime | None:
-    return None if text is None else _time(text)
-
-
-Condition = tuple[str, list[object]]
-
-COMMON_COUNT: Final = 5000
-"""From so many jobs in its states on, a filter looks through the table from its end."""
-
-
-def find(connection: sqlite3.Connection, which: JobFilter, limit: int, order: str) -> list[Job]:
-    """Return at most `limit` jobs that fit, by id; `order` is "asc" or "desc"."""
-    where, values = _where(which, is_common=_is_common(connection, which))
-    text = f"select {COLUMNS} from oban_jobs where {where} order by id {order} limit ?"  # noqa: S608 - all constants
-    return [to_job(row) for row in connection.execute(text, (*values, limit))]
-
-
-def conflict_of(connection: sqlite3.Connection, new: NewJob) -> Job | None:
-    """Return the job that holds the key of a unique one, or None."""
-    if new.unique is None:
-        return None
-    text = f"select {COLUMNS} from oban_jobs where id = ({query('unique_id')})"  # noqa: S608 - all constants
-    row = connection.execute(text, (key_of(new, new.unique),)).fetchone()
-    return None if row is None else to_job(row)
-
-
-def find_ids(connection: sqlite3.Connection, which: JobFilter) -> list[int]:
-    """Return the ids of all that fit, oldest first."""
-    where, values = _where(which)
-    text = f"select id from oban_jobs where {where} order by id"  # noqa: S608 - all constants
-    return [row[0] for row in connection.execute(text, values)]
-
-
-def count(connection: sqlite3.Connection, which: JobFilter) -> int:
-    """Return how many fit."""
-    where, values = _where(which)
-    text = f"select count(*) from oban_jobs where {where}"  # noqa: S608 - all constants
-    (found,) = connection.execute(text, values).fetchone()
-    return int(found)
-
-
-def has(connection: sqlite3.Connection, which: JobFilter) -> bool:
-    """Return whether any fits, without a look at the others."""
-    where, values = _where(which)
-    text = f"select exists (select 1 from oban_jobs where {where})"  # noqa: S608 - all constants
-    (found,) = connection.execute(text, values).fetchone()
-    return bool(found)
-
-
-def _is_common(connection: sqlite3.Connection, which: JobFilter) -> bool:
-    """Return whether so many jobs are in the states that an index of these would not help to find a few of them."""
-    if which.states is None or _is_of_group(which):
-        return False
-    values = (to_json(sorted(which.states)), COMMON_COUNT)
-    return bool(connection.execute(query("states_count"), values).fetchone()[0] == COMMON_COUNT)
-
-
-def _is_of_group(which: JobFilter) -> bool:
-    """Return whether it asks for members of a group, which have an index."""
+def is_of_group(which: JobFilter) -> bool:
+    """Return whether a filter names a group, whose members have an index."""
     return not which.meta.keys().isdisjoint(GROUP_KEYS)
 
 
-def _where(which: JobFilter, *, is_common: bool = False) -> tuple[str, list[object]]:
-    """Return the condition; `is_common` and ids speak against the index of states."""
-    texts, values = ["true"], list[object]()
-    if which.states is not None and len(which.states) == 1 and _is_of_group(which):
-        texts.append(condition("state"))  # so that what is found in the group's index is in the order of ids
-        values.extend(which.states)
+def conditions(which: JobFilter, *, is_common: bool) -> Iterator[tuple[str, list[object]]]:
+    """Yield the names of a filter's conditions, with their values; `is_common` avoids the index of states."""
+    if which.states is not None and len(which.states) == 1 and is_of_group(which):
+        yield "state", list(which.states)  # so that the rows of the group's index are in the order of ids
     elif which.states is not None:
         name = "common_states" if is_common or which.ids is not None else "states"
-        texts.append(condition(name))
-        values.append(to_json(sorted(which.states)))
-    for text, of_it in _conditions(which):
-        texts.append(f"({text})")
-        values.extend(of_it)
-    return " and ".join(texts), values
-
-
-def _conditions(which: JobFilter) -> Iterator[Condition]:
+        yield name, [sorted(which.states)]
     for name in ("ids", "queues", "workers", "tags"):
         found = getattr(which, name)
         if found is not None:
-            yield condition(name), [to_json(sorted(found))]
+            yield name, [sorted(found)]
     if which.before_id is not None:
-        yield condition("before_id"), [which.before_id]
+        yield "before_id", [which.before_id]
     if which.leaves_out_exhausted:
-        yield condition("not_spent"), []
+        yield "not_spent", []
     for path, value in which.args.items():
         yield _of_args("$" + "".join(f'."{key}"' for key in path.split(".")), value)
     for key, text in which.meta.items():
         yield _of_meta(key, text)
 
 
-def _of_meta(key: str, text: str) -> Condition:
+def _of_meta(key: str, text: str) -> tuple[str, list[object]]:
     """Return the condition of a key of the meta, in the very words of its index if it has one."""
     if key in GROUP_KEYS or key == "name":
-        return condition(f"meta_{key}"), [text]
+        return f"meta_{key}", [text]
     path = f'$."{key}"'
-    return condition("meta_text"), [path, path, text]
+    return "meta_text", [path, path, text]
 
 
-def _of_args(path: str, value: Scalar) -> Condition:
+def _of_args(path: str, value: Scalar) -> tuple[str, list[object]]:
     if value is None:
-        return condition("args_null"), [path]
+        return "args_null", [path]
     if isinstance(value, bool):
-        return condition("args_true" if value else "args_false"), [path]
-    return condition("args_text" if isinstance(value, str) else "args_number"), [path, path, value]
+        return "args_true" if value else "args_false", [path]
+    return "args_text" if isinstance(value, str) else "args_number", [path, path, value]

@@ -1,4 +1,4 @@
 delete from oban_jobs
-where id in (select value from json_each(:ids)) and +state <> 'executing'
-  and (:states is null or state in (select value from json_each(:states)))
+where id in (select value from json_each(?1)) and +state <> 'executing'
+  and (?2 is null or state in (select value from json_each(?2)))
 returning id, queue, state

@@ -1,5 +1,5 @@
 -- The partition that comes after this one; what is null comes after nothing.
 select {partition} from oban_jobs indexed by {index}
-where state = 'available' and queue = {queue} and {partition} > :after and (:until is null or {partition} <= :until)
+where state = 'available' and queue = {queue} and {partition} > ?1 and (?2 is null or {partition} <= ?2)
 order by {partition}
 limit 1

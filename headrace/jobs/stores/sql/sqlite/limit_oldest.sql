@@ -1,5 +1,5 @@
 select {partition}, id from oban_jobs
-where state = 'available' and queue = :queue and attempt < max_attempts
-  and (:workers is null or worker in (select value from json_each(:workers)))
+where state = 'available' and queue = ?1 and attempt < max_attempts
+  and (?2 is null or worker in (select value from json_each(?2)))
 order by priority, scheduled_at, id
-limit :limit
+limit ?3

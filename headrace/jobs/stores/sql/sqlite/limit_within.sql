@@ -1,6 +1,6 @@
 -- The oldest jobs of one partition.
 select priority, scheduled_at, id from oban_jobs indexed by {index}
-where state = 'available' and queue = {queue} and {partition} is :partition and attempt < max_attempts
-  and (:workers is null or worker in (select value from json_each(:workers)))
+where state = 'available' and queue = {queue} and {partition} is ?1 and attempt < max_attempts
+  and (?2 is null or worker in (select value from json_each(?2)))
 order by priority, scheduled_at, id
-limit :limit
+limit ?3

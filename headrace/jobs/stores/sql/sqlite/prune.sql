@@ -1,2 +1,2 @@
 -- The plus keeps the index of all states out of it: the ids are the fewer.
-delete from oban_jobs where id in (select value from json_each(:ids)) and +state = :state returning id
+delete from oban_jobs where id in (select value from json_each(?1)) and +state = ?2 returning id

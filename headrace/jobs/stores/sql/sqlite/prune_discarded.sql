@@ -1,1 +1,1 @@
-select id from headrace_prunable where state = 'discarded' and discarded_at <= :before limit :limit
+select id from headrace_prunable where state = 'discarded' and discarded_at <= ?1 limit ?3

@@ -1,4 +1,4 @@
 select id from headrace_prunable
-where state = :state and kept_until <= julianday(:now)
-  and id <= (select id from oban_jobs where state = :state order by id desc limit 1 offset :keep)
-limit :limit
+where state = ?1 and kept_until <= julianday(?2)
+  and id <= (select id from oban_jobs where state = ?1 order by id desc limit 1 offset ?4)
+limit ?3
