@@ -1,14 +1,13 @@
 """A reference to a process: how others talk to it. It stays good when the process restarts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from typing_extensions import override
 
 from headrace.errors import BadOption, CallTimeout, CallToSelf, CastCircle, NoProcess, WaitForSelf
 from headrace.otp.process.mailbox import Envelope, Reply
-from headrace.otp.process.own_end import OwnEnd, calling_process
 from headrace.otp.process.process import CURRENT, ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import check_reason, check_timeout
 from headrace.otp.scheduler import Owner
@@ -220,3 +219,34 @@ def _check_circle(sender: Process[object], receiver: Process[object]) -> None:
         if process is sender:
             raise CastCircle(names, receiver.mailbox.statistics().limit)
         process = process.scheduler.waiting.get(process)
+
+
+def calling_process() -> Process[object] | None:
+    """Return the process whose callback runs now; None in a task that a callback has begun, and outside of any."""
+    process = CURRENT.get(None)
+    return process if process is not None and process.is_in_callback() else None
+
+
+def check_end_of(process: Process[object], what: str) -> None:
+    """Raise `WaitForSelf` in a callback of `process`, or of one that it supervises, for such an end never comes."""
+    calling = calling_process()
+    if calling is not None and _is_part_of(calling, process):
+        raise WaitForSelf(calling.name, what)
+
+
+def _is_part_of(process: Process[object], whole: Process[object]) -> bool:
+    return process is whole or any(_is_part_of(process, child) for child in whole.child_entries())
+
+
+class OwnEnd:
+    """The end of a process that one of its callbacks has stopped: others may await it, and the callback may not."""
+
+    __slots__ = ("_process",)
+
+    def __init__(self, process: Process[object]) -> None:
+        self._process = process
+
+    def __await__(self) -> Generator[Any, None, ExitReason]:
+        """Wait until the process has ended. Raises `WaitForSelf` in its own callbacks."""
+        check_end_of(self._process, f"the end of {self._process.name!r}")
+        return asyncio.shield(self._process.terminated).__await__()

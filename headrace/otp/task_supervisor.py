@@ -1,19 +1,18 @@
 """TaskSupervisor: tasks that end with it."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import ClassVar, Final, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from typing_extensions import override
 
 from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
-from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
+from headrace.otp.process.process import Process, ProcessStatus
+from headrace.otp.process.state import SHUTDOWN_SECONDS, Kind, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.child_table import start_and_wait, stop_and_wait
+from headrace.otp.supervision.child_table import ChildEntry, ChildTable, start_and_wait, stop_and_wait
 from headrace.otp.task import Task
 from headrace.otp.task_stream import StreamOptions, TaskSource, TaskStream
 
@@ -34,6 +33,9 @@ class TaskSupervisor(Process[object]):
 
     __slots__ = ("_settings", "_tasks", "max_children")
 
+    kind: ClassVar[Kind] = "supervisor"
+    restarts_children: ClassVar[bool] = False
+
     def __init__(
         self,
         name: str,
@@ -48,7 +50,7 @@ class TaskSupervisor(Process[object]):
             check_count("max_children", max_children, 1, ", or None for any number")
         self.max_children = max_children
         self._settings = ProcessSettings(shutdown_seconds=shutdown_seconds)
-        self._tasks: dict[TaskProcess, None] = {}
+        self._tasks: ChildTable[ChildEntry] = ChildTable(self)
 
     async def __aenter__(self) -> Self:
         """Start, and return once tasks may be started."""
@@ -138,7 +140,7 @@ class TaskSupervisor(Process[object]):
 
     def children(self) -> list[Task[object]]:
         """Return the tasks that have not ended, first started first."""
-        return [Task(process) for process in self._tasks]
+        return [Task(process) for process in self.child_entries()]
 
     def _started(self, name: str, work: Callable[[], object]) -> TaskProcess:
         if not self.scheduler.is_own_thread():
@@ -146,32 +148,16 @@ class TaskSupervisor(Process[object]):
             raise ForeignThread(what, "loop.call_soon_threadsafe")
         if self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             raise NoProcess(self.name)
-        if self.max_children is not None and len(self._tasks) >= self.max_children:
+        if self.max_children is not None and len(self._tasks.entries) >= self.max_children:
             raise TooManyChildren(self.name, self.max_children)
         task = TaskProcess(name, work, self.scheduler, self._settings)
-        self._tasks[task] = None
-        task.observer = partial(self._task_ended, task)
-        task.start()
+        self._tasks.start(ChildEntry(task, key=task))
         return task
 
-    def _task_ended(self, task: TaskProcess, reason: ExitReason) -> None:
-        del self._tasks[task]
-        task.finalize(reason)
-
     @override
-    def child_entries(self) -> Iterable[Process[object]]:
-        return list(self._tasks)
+    def child_entries(self) -> list[TaskProcess]:
+        return [cast("TaskProcess", child.process) for child in self._tasks.entries.values()]
 
     @override
     def release(self) -> object:
-        if not self._tasks:
-            return None
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.stop()
-        return _all_ended(tasks)
-
-
-async def _all_ended(tasks: list[TaskProcess]) -> None:
-    for task in tasks:
-        await asyncio.shield(task.terminated)
+        return self._tasks.stop_all() if self._tasks.entries else None

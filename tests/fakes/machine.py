@@ -194,7 +194,7 @@ class MachineRoom(RuleBasedStateMachine):
         if process.state is ProcessStatus.ENDED:
             return fate
         assert isinstance(process, ConsumerSupervisorProcess)
-        assert -len(process.children) - len(process._cut_off) <= fate <= inlet.in_flight()
+        assert -len(process.children.entries) - len(process._cut_off) <= fate <= inlet.in_flight()
         for subscription in inlet.subscriptions:
             assert 0 <= subscription.window.outstanding <= MOST_DEMAND
         return 0

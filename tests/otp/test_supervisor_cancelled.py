@@ -25,11 +25,11 @@ def alive(family: Family) -> list[str]:
 def running(supervisor: Supervisor) -> list[str]:
     """Return the names of the workers that run in a tree."""
     names = []
-    for name, child in supervisor.children.items():
+    for child in supervisor.table.entries.values():
         if isinstance(child.process, Supervisor):
             names += running(child.process)
         elif child.process.state is ProcessStatus.RUNNING:
-            names.append(name)
+            names.append(child.process.name)
     return names
 
 
@@ -53,14 +53,14 @@ async def each_step(attempt: Attempt, how: How, after: Callable[[Supervisor, Fam
 
 async def test_a_start_that_is_cancelled_leaves_no_child(how: How) -> None:
     def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
-        assert ("c" in supervisor.children) is not was_cancelled
+        assert ("c" in supervisor.table.entries) is not was_cancelled
 
     assert await each_step(lambda supervisor, family: supervisor.start_child(family.spec("c")), how, after) == 1
 
 
 async def test_a_start_of_a_supervisor_that_is_cancelled_leaves_no_branch(how: How) -> None:
     def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
-        assert ("inner" in supervisor.children) is not was_cancelled
+        assert ("inner" in supervisor.table.entries) is not was_cancelled
         assert not was_cancelled or alive(family) == ["a", "b"]
 
     async def start(supervisor: Supervisor, family: Family) -> None:
@@ -71,7 +71,7 @@ async def test_a_start_of_a_supervisor_that_is_cancelled_leaves_no_branch(how: H
 
 async def test_a_child_is_terminated_whether_or_not_anybody_waits(how: How) -> None:
     def after(supervisor: Supervisor, family: Family, was_cancelled: bool) -> None:  # noqa: FBT001 - a fact, no flag
-        assert supervisor.children["b"].process.no_restart
+        assert supervisor.table.entries["b"].process.no_restart
         assert was_cancelled or not supervisor.which_children()[1].ref
 
     assert await each_step(lambda supervisor, _: supervisor.terminate_child("b"), how, after) == 1

@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from headrace.errors import BadOption, StartFailed
 from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE, log_slow_callback
@@ -16,8 +16,12 @@ Hook = Callable[[ExitReason], None]
 """Called once with the exit reason when a life ends. It must not wait."""
 
 
+Kind = Literal["worker", "supervisor"]
+"""OTP's kinds of children."""
+
+
 class ProcessStatus(enum.Enum):
-    """Where a process is in its life."""
+    """The status of a process."""
 
     NEW = "new"
     STARTING = "starting"
@@ -47,6 +51,8 @@ class ProcessState:
         "state",
         "terminated",
     )
+
+    kind: ClassVar[Kind] = "worker"
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
         self.name = name

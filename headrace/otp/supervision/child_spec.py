@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, Literal, Protocol, TypedDict, TypeVar, cast
+from typing import ClassVar, Final, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServerProcess
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.process.state import ProcessSettings, check_count, check_seconds
+from headrace.otp.process.state import Kind, ProcessSettings, check_count, check_seconds
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
@@ -18,9 +18,6 @@ from headrace.otp.supervision.restart import Restart, Strategy
 _ANY_SETTINGS: Final = ProcessSettings()
 
 S_co = TypeVar("S_co", covariant=True)
-
-Kind = Literal["worker", "supervisor"]
-"""OTP's kinds of children."""
 
 ChildState = Literal["starting", "running", "restarting", "stopping", "ended"]
 """Where a child is: one that is `restarting` has ended, and waits for its turn to be started again."""
@@ -109,6 +106,7 @@ class Child(Protocol):
     """A process that can be watched over, started again, and let go."""
 
     name: str
+    kind: ClassVar[Kind]
     state: ProcessStatus
     has_run: bool
     no_restart: bool

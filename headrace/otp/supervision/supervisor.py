@@ -1,29 +1,22 @@
 """Starts children, restarts them after a crash, and exits when that happens too often: OTP's supervisor."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar, Unpack, cast, overload
+from typing import ClassVar, Final, Self, TypeVar, Unpack, cast, overload
 
 from typing_extensions import override
 
 from headrace.errors import (
     ChildIsAlive,
-    ChildKept,
     ForeignThread,
-    NameTaken,
     NoChild,
     NoProcess,
-    RestartsExhausted,
-    StartFailed,
     Unrecoverable,
 )
-from headrace.otp.process.own_end import check_end_of
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.process.state import ProcessSettings
-from headrace.otp.ref import Ref, S
+from headrace.otp.process.state import Kind, ProcessSettings
+from headrace.otp.ref import Ref, S, check_end_of
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import (
     Child,
@@ -32,19 +25,9 @@ from headrace.otp.supervision.child_spec import (
     ChildSpec,
     SupervisorOptions,
     check_options,
-    counted,
 )
-from headrace.otp.supervision.child_table import ChildEntry, ChildStatus, GroupRestart, start_and_wait, stop_and_wait
-from headrace.otp.supervision.restart import (
-    MAX_RESTARTS,
-    MAX_SECONDS,
-    Restart,
-    RestartWindow,
-    Strategy,
-    affected,
-    wants_restart,
-)
-from headrace.telemetry.events import LOG
+from headrace.otp.supervision.child_table import ChildStatus, GroupTable, SupervisedEntry, start_and_wait, stop_and_wait
+from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart, RestartWindow
 
 T = TypeVar("T")
 
@@ -65,18 +48,17 @@ class Supervisor(Process[object]):
     specs, so that `restart_child` works, and come back when the supervisor is itself restarted.
     """
 
-    __slots__ = ("_exits", "_group", "_is_opening", "_specs", "children", "strategy", "window")
+    __slots__ = ("_is_opening", "_specs", "table")
+
+    kind: ClassVar[Kind] = "supervisor"
 
     def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
         """Live on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
         check_options(options)
         super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
-        self.window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
-        self.strategy: Strategy = options.get("strategy", "one_for_one")
+        window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
+        self.table = GroupTable(self, window, options.get("strategy", "one_for_one"))
         self._specs = tuple(options.get("children", ()))
-        self.children: dict[str, ChildEntry] = {}
-        self._exits: deque[tuple[ChildEntry, ExitReason]] = deque()
-        self._group = GroupRestart()
         self._is_opening = False
 
     async def __aenter__(self) -> Self:
@@ -98,7 +80,7 @@ class Supervisor(Process[object]):
 
         Raises `NameTaken` when a child of that name lives, and `NoProcess` when the supervisor itself does not run.
         """
-        self._take(ChildEntry(child, restart))
+        self._take(SupervisedEntry(child, restart))
 
     @overload
     async def start_child(self, child: ChildSpec[S]) -> Ref[S]: ...
@@ -127,7 +109,7 @@ class Supervisor(Process[object]):
         """
         spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
         process = spec.make(self.scheduler)
-        self._take(ChildEntry(process, spec.restart, spec.kind))
+        self._take(SupervisedEntry(process, spec.restart))
         await self._until_started(process)
         return Ref(process)
 
@@ -139,7 +121,7 @@ class Supervisor(Process[object]):
         It stays good when it is restarted: the children given here come back then, and any other is gone.
         """
         supervisor = Supervisor(name, self.scheduler, **options)
-        self._take(ChildEntry(supervisor, restart, "supervisor"))
+        self._take(SupervisedEntry(supervisor, restart))
         await self._until_started(supervisor)
         return supervisor
 
@@ -150,9 +132,7 @@ class Supervisor(Process[object]):
         """
         child = self._child(name)
         check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
-        child.process.stop()
-        if child.status is ChildStatus.DOWN:
-            self._put_away(child, "shutdown")
+        self.table.stop(child)
         await asyncio.shield(child.process.terminated)
 
     async def restart_child(self, name: str) -> Ref[object]:
@@ -164,7 +144,7 @@ class Supervisor(Process[object]):
         if child.spec is None or child.status is not ChildStatus.ENDED:
             raise ChildIsAlive(self.name, name)
         self._check(name)
-        process = self._make_anew(child, child.spec)
+        process = self.table.make_anew(child, child.spec)
         child.status = ChildStatus.UP
         process.start()
         await self._until_started(process)
@@ -175,15 +155,15 @@ class Supervisor(Process[object]):
         child = self._child(name)
         if not child.has_ended or child.status is ChildStatus.DOWN:
             raise ChildIsAlive(self.name, name)
-        del self.children[name]
+        del self.table.entries[name]
 
     def which_children(self) -> list[ChildInfo]:
         """Return what there is to tell of each child, in the order of their start."""
-        return [child.info() for child in self.children.values()]
+        return self.table.children()
 
     def count_children(self) -> ChildCount:
         """Return how many children there are."""
-        return counted(self.which_children())
+        return self.table.counts()
 
     @overload
     def whereis(self, name: str) -> Ref[object]: ...
@@ -208,19 +188,19 @@ class Supervisor(Process[object]):
         """
         child = self._child(name)
         if not isinstance(child.process, kind):
-            kinds = (name for name, one in self.children.items() if isinstance(one.process, kind))
+            kinds = (str(key) for key, one in self.table.entries.items() if isinstance(one.process, kind))
             raise NoChild(self.name, name, kinds)
         if child.has_ended:
             raise NoProcess(name)
         return child.process
 
-    def _child(self, name: str) -> ChildEntry:
+    def _child(self, name: str) -> SupervisedEntry:
         if not self.scheduler.is_own_thread():
             what = f"question about child {name!r}"
             raise ForeignThread(what, "loop.call_soon_threadsafe")
-        child = self.children.get(name)
+        child = self.table.entries.get(name)
         if child is None:
-            raise NoChild(self.name, name, self.children)
+            raise NoChild(self.name, name, map(str, self.table.entries))
         return child
 
     def _check(self, name: str) -> None:
@@ -230,19 +210,9 @@ class Supervisor(Process[object]):
         if self.state not in _ALIVE or self._stop_reason is not None:
             raise NoProcess(self.name)
 
-    def _take(self, child: ChildEntry) -> None:
-        process = child.process
-        self._check(process.name)
-        other = self.children.get(process.name)
-        if other is not None:
-            if other.status is ChildStatus.ENDED:
-                raise ChildKept(self.name, process.name)
-            if not other.has_ended:
-                raise NameTaken(process.name)
-            del self.children[process.name]
-        self.children[process.name] = child
-        process.observer = partial(self._child_ended, child)
-        process.start()
+    def _take(self, child: SupervisedEntry) -> None:
+        self._check(child.process.name)
+        self.table.start(child)
 
     async def _until_started(self, process: Child) -> None:
         try:
@@ -252,39 +222,29 @@ class Supervisor(Process[object]):
             await asyncio.shield(process.terminated)
             raise
 
-    def _make_anew(self, child: ChildEntry, spec: ChildSpec[object]) -> Process[object]:
-        process = spec.make(self.scheduler)
-        process.observer = partial(self._child_ended, child)
-        child.process = process
-        return process
-
-    def _child_ended(self, child: ChildEntry, reason: ExitReason) -> None:
-        if self.state is ProcessStatus.ENDED:
-            self._put_away(child, reason)
-            return
-        self._exits.append((child, reason))
-        self.scheduler.wake(self.turns)
+    @property
+    def restarts_children(self) -> bool:
+        """Whether a child that exits now may be started again."""
+        return self.state in _ALIVE and self._stop_reason is None
 
     @override
     def turn(self) -> int:
-        if self._exits:
-            self._decide(*self._exits.popleft())
+        if self.table.exits:
+            error = self.table.decide()
+            if error is not None:
+                self.exit(error)
             return MORE
-        if (self._is_opening or not self._group.is_through) and self._is_alive:
+        if (self._is_opening or self.table.has_group) and self.restarts_children:
             return self._go_on()
         if self.has_control:
             return self.handle_control()
         return IDLE
 
-    @property
-    def _is_alive(self) -> bool:
-        return self.state in _ALIVE and self._stop_reason is None
-
     def _go_on(self) -> int:
-        """Stop or start the next child of a group; run when the first ones have come."""
-        if self._group.step(self._start_down):
+        """Stop or start the next child of a group; run when the first children have started."""
+        if self.table.step():
             return MORE
-        if not self._group.is_through:
+        if self.table.has_group:
             return IDLE
         if self._is_opening:
             self._is_opening = False
@@ -293,85 +253,9 @@ class Supervisor(Process[object]):
 
     @override
     def _initialise(self) -> None:
-        self.children.clear()
-        self._group.clear()
-        for spec in self._specs:
-            child = ChildEntry(spec.make(self.scheduler), spec.restart, spec.kind, spec, ChildStatus.DOWN)
-            child.process.observer = partial(self._child_ended, child)
-            self.children[spec.id] = child
-        self._group.start(self.children.values())
+        self.table.start_all(self._specs)
         self._is_opening = True
         self.scheduler.wake(self.turns)
-
-    def _start_down(self, child: ChildEntry) -> None:
-        """Start a child with its group, unless it was stopped meanwhile."""
-        if child.process.no_restart:
-            self._put_away(child, "shutdown")
-            return
-        if child.has_ended and child.spec is not None:
-            self._make_anew(child, child.spec)
-        child.status = ChildStatus.STARTING
-        process = child.process
-        if process.started.done():
-            process.started = self.scheduler.loop.create_future()
-        process.started.add_done_callback(lambda _: self.scheduler.wake(self.turns))
-        if process.state is ProcessStatus.NEW:
-            process.start()
-        else:
-            process.restart()
-
-    def _decide(self, child: ChildEntry, reason: ExitReason) -> None:
-        self._group.left(child)
-        if not self._is_to_restart(child, reason):
-            has_run = child.process.has_run
-            self._put_away(child, reason)
-            if self._is_alive:
-                self._exit_if_unrecoverable(child, reason, has_run=has_run)
-        elif child.status is ChildStatus.LEAVING:
-            child.status = ChildStatus.DOWN
-        elif not self.window.allows(self.scheduler.clock()):
-            window = self.window
-            self._put_away(child, reason)
-            self.exit(RestartsExhausted(child.process.name, window.max_restarts, window.max_seconds, reason))
-        else:
-            self._restart(child)
-
-    def _is_to_restart(self, child: ChildEntry, reason: ExitReason) -> bool:
-        process = child.process
-        if not self._is_alive or child.has_ended or process.no_restart or isinstance(reason, Unrecoverable):
-            return False
-        if not process.has_run and (child.status is not ChildStatus.STARTING or self.state is ProcessStatus.STARTING):
-            return False
-        is_normal = not isinstance(reason, BaseException)
-        return wants_restart(child.restart, is_normal=is_normal and child.status is not ChildStatus.LEAVING)
-
-    def _exit_if_unrecoverable(self, child: ChildEntry, reason: ExitReason, *, has_run: bool) -> None:
-        """Exit at once with an error that no restart would mend, and when one of the first children does not start."""
-        if has_run and isinstance(reason, Unrecoverable):
-            self.exit(reason)
-        elif not has_run and child.spec is not None and self.state is ProcessStatus.STARTING:
-            self.exit(StartFailed(child.process.name, reason))
-
-    def _restart(self, child: ChildEntry) -> None:
-        name = child.process.name
-        if self.strategy == "one_for_one":
-            LOG.warning("restarting %r", name)
-            child.status = ChildStatus.UP
-            child.process.restart()
-            return
-        names = affected(self.strategy, list(self.children), name)
-        others = ", ".join(each for each in names if each != name) or "nobody"
-        LOG.warning("restarting %r, and with it %s", name, others)
-        child.status = ChildStatus.DOWN
-        self._group.gather(self.children.values(), set(names))
-
-    def _put_away(self, child: ChildEntry, reason: ExitReason) -> None:
-        """Finalize a child: keep its spec, or forget it."""
-        child.process.finalize(reason)
-        name = child.process.name
-        child.status = ChildStatus.ENDED
-        if not child.is_kept and self.children.get(name) is child:
-            del self.children[name]
 
     @override
     def _report(self, reason: BaseException) -> None:
@@ -380,30 +264,22 @@ class Supervisor(Process[object]):
 
     @override
     def finalize_pending(self, reason: ExitReason) -> None:
-        while self._exits:
-            self._put_away(*self._exits.popleft())
+        while self.table.exits:
+            self.table.remove(*self.table.exits.popleft())
 
     @override
     def child_entries(self) -> Iterable[Process[object]]:
-        return [cast("Process[object]", child.process) for child in self.children.values() if not child.has_ended]
+        return [cast("Process[object]", child.process) for child in self.table.entries.values() if not child.has_ended]
 
     @override
     def _ended(self) -> None:
-        for child in reversed(list(self.children.values())):
+        for child in reversed(list(self.table.entries.values())):
             if not child.has_ended:
                 child.process.stop()
         super()._ended()
 
     @override
     def release(self) -> object:
-        self._group.clear()
+        self.table.clear_group()
         self._is_opening = False
-        return self._stop_children() if self.children else None
-
-    async def _stop_children(self) -> None:
-        for child in reversed(list(self.children.values())):
-            if child.status is ChildStatus.DOWN:
-                self._put_away(child, child.process.reason or "shutdown")
-            elif not child.has_ended:
-                child.process.stop()
-                await asyncio.shield(child.process.terminated)
+        return self.table.stop_all() if self.table.entries else None

@@ -22,7 +22,7 @@ from headrace.pipeline.flow.subscription_handle import OtherSide
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
-from headrace.pipeline.stage.event_children import Children, ChildSlot, EventProcess, Supervision
+from headrace.pipeline.stage.event_children import EventChildren, EventEntry, EventProcess
 from headrace.pipeline.stage.stage import check_nothing
 from headrace.telemetry.counts import HistogramCounts
 
@@ -140,7 +140,6 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         "_run",
         "_settings",
         "_spec_of",
-        "_supervision",
         "children",
     )
 
@@ -148,9 +147,9 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
     ) -> None:
         super().__init__(name, factory, scheduler, counts)
-        self.children = Children(self, RestartWindow(), self._child_finished)
-        self._cut_off: list[ChildSlot] = []
-        self._ended_child: ChildSlot | None = None
+        self.children = EventChildren(self, RestartWindow(), self._child_finished)
+        self._cut_off: list[EventEntry] = []
+        self._ended_child: EventEntry | None = None
         self._is_completing = False
         self._is_stopping_children = False
 
@@ -160,8 +159,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
-        self.children = Children(self, window, self._child_finished)
-        self._supervision = supervisor._supervision = Supervision(self, self.children)  # noqa: SLF001
+        self.children = EventChildren(self, window, self._child_finished)
+        supervisor._children = self.children  # noqa: SLF001
         self._run: Callable[[object], object] = supervisor.run
         self._restart = supervisor.restart
         self._spec_of = supervisor.child if gives_specs(supervisor) else None
@@ -169,7 +168,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     @override
     def child_entries(self) -> Iterable[Process[object]]:
-        return [cast("Process[object]", slot.process) for slot in self.children.slots.values()]
+        return [cast("Process[object]", entry.process) for entry in self.children.entries.values()]
 
     @override
     def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
@@ -180,8 +179,10 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     @override
     def turn(self) -> int:
-        if self.children.is_to_decide and self.state is ProcessStatus.RUNNING:
-            self.children.decide()
+        while self.children.exits and self.state is ProcessStatus.RUNNING:
+            error = self.children.decide()
+            if error is not None:
+                raise error
         if self.has_control:
             return self.handle_control()
         subscription = self._next()
@@ -219,21 +220,22 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def _begin(self, event: object, subscription: Subscription, ingested_at: float) -> None:
         data = event.data if isinstance(event, Message) else event
-        slot = ChildSlot(self.scheduler.time(), subscription, event)
-        slot.ingested_at = ingested_at
+        children, scheduler = self.children, self.scheduler
         if self._spec_of is None:
-            children = self.children
-            slot.process = EventProcess(children.new_name(), partial(self._run, data), self.scheduler, self._settings)
-            slot.restart = self._restart
-            children.start(slot)
+            process = EventProcess(children.new_name(), partial(self._run, data), scheduler, self._settings)
+            entry = EventEntry(process, self._restart, scheduler.time(), subscription, event)
+            entry.ingested_at = ingested_at
+            children.start(entry)
             return
         spec: object = self._spec_of(data)
         if not isinstance(spec, ChildSpec):
             raise BadReturn(self.name, "child", spec, "a ChildSpec")
+        entry = children.make(spec, subscription, event)
+        entry.ingested_at = ingested_at
         try:
-            self._supervision.begin(spec, slot)
+            children.start(entry)
         except NameTaken as error:
-            self._child_finished(slot, error)
+            self._child_finished(entry, error)
 
     def _put_back(self, events: list[object], position: int, subscription: Subscription, ingested_at: float) -> None:
         """Let the coming crash hit one event alone, and put back those behind it."""
@@ -241,48 +243,53 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             subscription.put_back(events[position + 1 :], ingested_at)
         self.input.start_batch(subscription, [events[position]], ingested_at, 1)
 
-    def _child_finished(self, slot: ChildSlot, reason: ExitReason) -> None:
+    @property
+    def restarts_children(self) -> bool:
+        """Whether a child that crashes now may be started again."""
+        return self.state is ProcessStatus.RUNNING
+
+    def _child_finished(self, entry: EventEntry, reason: ExitReason) -> None:
         """Account for a child that has ended for good, and for its event."""
-        if slot.subscription is None:
+        if entry.subscription is None:
             self._complete_when_done()
         elif isinstance(reason, BaseException):
             self.counts.fail(reason)
-            self._finished(slot, slot.subscription, Outcome.FAILED)
+            self._finished(entry, entry.subscription, Outcome.FAILED)
         elif reason == "normal":
-            has_failed = isinstance(slot.process, EventProcess) and slot.process.has_failed
-            self._finished(slot, slot.subscription, Outcome.FAILED if has_failed else Outcome.DONE)
+            has_failed = isinstance(entry.process, EventProcess) and entry.process.has_failed
+            self._finished(entry, entry.subscription, Outcome.FAILED if has_failed else Outcome.DONE)
         elif self.state is ProcessStatus.STOPPING:
-            self._cut_off.append(slot)
+            self._cut_off.append(entry)
         else:
             self.counts.discard(1, "cancelled")
-            self._finished(slot, slot.subscription, Outcome.FAILED)
+            self._finished(entry, entry.subscription, Outcome.FAILED)
 
-    def _finished(self, slot: ChildSlot, subscription: Subscription, outcome: Outcome) -> None:
-        if isinstance(slot.event, Message):
-            slot.event.acknowledgement.end(outcome)
-        self._count_work(slot)
+    def _finished(self, entry: EventEntry, subscription: Subscription, outcome: Outcome) -> None:
+        if isinstance(entry.event, Message):
+            entry.event.acknowledgement.end(outcome)
+        self._count_work(entry)
         now = self.scheduler.time()
-        self.turns.handled(now - slot.since)
-        self.latency.observe(now - slot.ingested_at)
+        self.turns.handled(now - entry.since)
+        self.latency.observe(now - entry.ingested_at)
         subscription.handled(1)
         if subscription.queue:
             self.scheduler.wake(self.turns)
         self._complete_when_done()
 
-    def _count_work(self, slot: ChildSlot | None) -> None:
+    def _count_work(self, entry: EventEntry | None) -> None:
         """Count the work of the child that ended before this one, whose last turn is over by now."""
-        before, self._ended_child = self._ended_child, slot
+        before, self._ended_child = self._ended_child, entry
         if before is not None and isinstance(before.process, Process):
             self.turns.worked(before.process.turns.busy_seconds())
 
     def _complete_when_done(self) -> None:
-        if self._is_completing and not self.children.slots and self.state is ProcessStatus.RUNNING:
+        if self._is_completing and not self.children.entries and self.state is ProcessStatus.RUNNING:
             self.notify(self.complete_input)
 
     @override
     def complete_input(self) -> None:
         self._is_completing = True
-        if not self.children.slots:
+        if not self.children.entries:
             super().complete_input()
 
     @override
@@ -306,7 +313,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     @override
     def release(self) -> object:
-        if not self.children.slots:
+        if not self.children.entries:
             return None
         self._is_stopping_children = True
         return self._stop_children()
@@ -322,15 +329,15 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         """Account for the events whose children were cut off: as `requeue_in_flight` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
         is_crash = isinstance(self.reason, BaseException) and not self.no_restart
-        redeliver: dict[Subscription, list[ChildSlot]] = {}
-        for slot in cut_off:
-            subscription = cast("Subscription", slot.subscription)
-            if is_crash and isinstance(slot.event, Message):
-                redeliver.setdefault(subscription, []).append(slot)
+        redeliver: dict[Subscription, list[EventEntry]] = {}
+        for entry in cut_off:
+            subscription = cast("Subscription", entry.subscription)
+            if is_crash and isinstance(entry.event, Message):
+                redeliver.setdefault(subscription, []).append(entry)
                 continue
-            self.counts.leave([slot.event], "crash" if is_crash else "cancelled")
-            self._finished(slot, subscription, Outcome.FAILED)
-        for subscription, slots in redeliver.items():
-            messages: list[object] = [slot.event.redeliver() for slot in slots if isinstance(slot.event, Message)]
-            subscription.put_back(messages, slots[0].ingested_at)
+            self.counts.leave([entry.event], "crash" if is_crash else "cancelled")
+            self._finished(entry, subscription, Outcome.FAILED)
+        for subscription, entries in redeliver.items():
+            messages: list[object] = [entry.event.redeliver() for entry in entries if isinstance(entry.event, Message)]
+            subscription.put_back(messages, entries[0].ingested_at)
             self.counts.redelivered += len(messages)

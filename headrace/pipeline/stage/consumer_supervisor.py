@@ -12,7 +12,7 @@ from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart
 from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.event_children import EventProcess, Supervision
+from headrace.pipeline.stage.event_children import EventChildren, EventProcess
 
 In = TypeVar("In")
 S = TypeVar("S")
@@ -38,7 +38,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     max_restarts: ClassVar[int] = MAX_RESTARTS
     max_seconds: ClassVar[float] = MAX_SECONDS
 
-    _supervision: Supervision
+    _children: EventChildren
 
     def run(self, event: In) -> Awaitable[object] | None:
         """Handle one event, in a process of its own; the return value is ignored.
@@ -62,22 +62,22 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         `await stage.ref.call(Fetches.start_child, spec)` raises `NameTaken`, `StartFailed`, and `PermanentChild`. The
         stage completes only when this child has ended, too.
         """
-        return self._supervision.start(spec)
+        return self._children.start_child(spec)
 
     def terminate_child(self, name: str) -> Reply[None]:
         """End a child within its shutdown time; the reply comes when it has. Its event is `discarded`, as cancelled.
 
         A call raises `NoChild` when there is none.
         """
-        return self._supervision.terminate(name)
+        return self._children.terminate_child(name)
 
     def which_children(self) -> tuple[ChildInfo, ...]:
         """Return the living children, oldest first."""
-        return self._supervision.which()
+        return tuple(self._children.children())
 
     def count_children(self) -> ChildCount:
         """Return how many children live."""
-        return self._supervision.count()
+        return self._children.counts()
 
     @override
     def handle_events(self, events: list[In]) -> None:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar, get_args
 
 from headrace.errors import BadOption, GraphError, NoProcess
-from headrace.otp.process.own_end import check_end_of
 from headrace.otp.process.state import check_count, check_seconds, check_timeout
+from headrace.otp.ref import check_end_of
 from headrace.otp.scheduler import Scheduler
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS
 from headrace.otp.supervision.supervisor import Supervisor

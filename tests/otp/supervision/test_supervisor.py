@@ -84,7 +84,7 @@ async def test_a_child_is_restarted_as_its_type_says(
         await until(lambda: child.restarts == 1 or child.terminated.done())
         assert child.restarts == is_restarted
         assert child.terminated.done() is not is_restarted
-        assert list(supervisor.children) == (["child"] if is_restarted else [])
+        assert list(supervisor.table.entries) == (["child"] if is_restarted else [])
 
 
 async def test_a_child_that_is_restarted_leaves_its_siblings_alone() -> None:
@@ -236,7 +236,7 @@ async def test_a_stop_while_a_child_waits_for_its_restart_ends_it_with_its_crash
         assert await child.terminated is error
         await hops()
         assert child.restarts == 0
-        assert supervisor.children == {}
+        assert supervisor.table.entries == {}
 
 
 async def test_a_name_is_taken_while_its_child_lives_and_free_afterwards() -> None:
@@ -261,7 +261,7 @@ async def test_children_that_have_ended_are_forgotten() -> None:
         for number in range(3):
             ref, _ = await start_gate(supervisor, f"gate {number}")
             await ref.stop()
-        assert supervisor.children == {}
+        assert supervisor.table.entries == {}
         assert supervisor.which_children() == []
 
 
@@ -279,7 +279,7 @@ async def test_a_child_whose_init_fails_is_neither_kept_nor_restarted(*, is_slow
         for _ in range(2):
             with pytest.raises(StartFailed):
                 await supervisor.start_child(Failing, name="failing")
-            assert supervisor.children == {}
+            assert supervisor.table.entries == {}
         ref, _ = await start_gate(supervisor)
         assert await ref.call(Gate.noted) == []
 
@@ -312,12 +312,12 @@ async def test_a_start_that_is_cancelled_stops_the_child_and_waits_for_its_end()
         slow = Slow()
         starting = asyncio.create_task(supervisor.start_child(lambda: slow, name="slow"))
         await slow.has_entered.wait()
-        child = supervisor.children["slow"].process
+        child = supervisor.table.entries["slow"].process
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
         assert slow.reasons == ["shutdown"]
-        assert supervisor.children == {}
+        assert supervisor.table.entries == {}
         with pytest.raises(StartFailed):
             await child.started
 
@@ -339,7 +339,7 @@ async def test_a_foreign_thread_that_starts_a_child_is_told_so() -> None:
     async with supervising() as supervisor:
         with pytest.raises(ForeignThread, match="start of 'Gate' from a foreign thread"):
             await asyncio.to_thread(lambda: asyncio.run(supervisor.start_child(Gate, name="Gate")))
-        assert supervisor.children == {}
+        assert supervisor.table.entries == {}
 
 
 async def test_the_settings_of_a_child_hold_for_it() -> None:

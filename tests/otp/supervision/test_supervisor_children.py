@@ -166,7 +166,7 @@ async def test_a_task_supervisor_ends_its_tasks_when_the_supervisor_above_stops(
     door = Door()
     specs = (ChildSpec(TaskSupervisor, "tasks"),)
     async with Supervisor("supervisor", children=specs) as supervisor:
-        tasks = supervisor.children["tasks"].process
+        tasks = supervisor.table.entries["tasks"].process
         assert isinstance(tasks, TaskSupervisor)
         task = tasks.start_child(door.pass_through, 1)
         await door.has_come.wait()

@@ -140,6 +140,6 @@ def test_whatever_ends_while_others_start_and_stop_all_are_as_they_should_be_in_
             own = [entry for entry in family.log if entry[1] == name]
             assert own == [f"{'+-'[number % 2]}{name}" for number in range(len(own))]
             assert own[-1] == f"-{name}"
-        assert supervisor.children == {} or all(child.has_ended for child in supervisor.children.values())
+        assert supervisor.table.entries == {} or all(child.has_ended for child in supervisor.table.entries.values())
 
     asyncio.run(main())

@@ -76,7 +76,7 @@ async def test_whoever_is_restarted_with_others_is_so_unless_temporary(restart: 
         await crash(supervisor, "c", Oops("x"))
         await until(lambda: "+c" in family.log)
         assert family.taken() == ["-c", "-b", "-a", "+a", *(["+b"] if is_restarted else []), "+c"]
-        assert ("b" in supervisor.children) is is_restarted
+        assert ("b" in supervisor.table.entries) is is_restarted
 
 
 async def test_the_crash_of_a_temporary_child_concerns_nobody_else() -> None:
@@ -87,7 +87,7 @@ async def test_the_crash_of_a_temporary_child_concerns_nobody_else() -> None:
         await until(lambda: family.log == ["-b"])
         await rest(supervisor.scheduler)
         assert family.taken() == ["-b"]
-        assert list(supervisor.children) == ["a"]
+        assert list(supervisor.table.entries) == ["a"]
 
 
 async def test_a_permanent_child_that_ends_normally_restarts_the_others_a_transient_one_does_not() -> None:
@@ -184,7 +184,7 @@ async def test_a_start_that_fails_within_a_group_is_tried_again_and_counts() -> 
         await crash(supervisor, "a", Oops("x"))
         await until(lambda: "+c" in family.log)
         assert family.taken() == ["-a", "-c", "-b", "+a", "-b", "-a", "+a", "-b", "-a", "+a", "+b", "+c"]
-        assert supervisor.window.allows(supervisor.scheduler.clock()) is False
+        assert supervisor.table.window.allows(supervisor.scheduler.clock()) is False
 
 
 async def test_a_sibling_that_crashes_while_its_group_is_stopped_is_not_counted_twice() -> None:
@@ -240,7 +240,7 @@ async def test_a_stop_in_the_middle_of_a_group_s_restart_ends_it_wherever_it_is(
         async with raising_up(family, strategy="one_for_all", children=family.specs("abc")) as supervisor:
             family.hops = 2
             await crash(supervisor, "b", Oops("x"))
-            processes = [child.process for child in supervisor.children.values()]
+            processes = [child.process for child in supervisor.table.entries.values()]
             await hops(moment)
         assert supervisor.state is ProcessStatus.ENDED
         assert all(process.state is ProcessStatus.ENDED for process in processes)

@@ -22,7 +22,7 @@ def nested(family: Family, name: str, children: str, max_restarts: int = 0) -> C
 
 
 def supervisor_in(supervisor: Supervisor, name: str) -> Supervisor:
-    child = supervisor.children[name].process
+    child = supervisor.table.entries[name].process
     assert isinstance(child, Supervisor)
     return child
 
@@ -46,7 +46,7 @@ async def test_a_supervisor_that_gives_up_is_restarted_with_the_children_given_a
         await until(lambda: "+b" in family.log)
         await rest(outer.scheduler)
         assert family.taken() == ["-a", "-late", "-b", "+a", "+b"]
-        assert list(inner.children) == ["a", "b"]
+        assert list(inner.table.entries) == ["a", "b"]
         assert inner.state is ProcessStatus.RUNNING
         await inner.start_child(family.spec("later"))
 

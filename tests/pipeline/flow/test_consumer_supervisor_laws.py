@@ -69,7 +69,7 @@ class Run:
     def check(self) -> None:
         stage = self.topology.snapshot().stages[-1]
         assert stage.in_flight_events <= AT_ONCE
-        assert len(run_of(self.topology).processes["children"].children.slots) <= AT_ONCE  # type: ignore[union-attr]
+        assert len(run_of(self.topology).processes["children"].children.entries) <= AT_ONCE  # type: ignore[union-attr]
         assert stage.events_received == len(self.held.done) + sum(stage.discarded.values())
 
 

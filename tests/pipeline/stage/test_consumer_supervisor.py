@@ -97,7 +97,7 @@ async def _random_ends(data: st.DataObject) -> None:
             held.open(event, Oops(event) if fails else None)
             failed += fails and held.restart == "temporary"
         await bench.rest()
-        living = len(bench.process.children.slots)
+        living = len(bench.process.children.entries)
         assert living <= most
         assert living + subscription.asked + subscription.pending == subscription.window.outstanding <= most
         assert bench.process.counts.failed == failed

@@ -210,7 +210,7 @@ async def test_a_child_cut_off_by_terminate_child_fails_its_message() -> None:
     await settled(topology)
     process = run_of(topology).processes["children"]
     assert isinstance(process, ConsumerSupervisorProcess)
-    slot = next(iter(process.children.slots.values()))
+    slot = next(iter(process.children.entries.values()))
     slot.process.kill()
     await settled(topology)
     held.open(2)
