@@ -2,12 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
-
-from typing_extensions import override
 
 from headrace.config.build import build, build_dead_letters, build_jobs
 from headrace.config.check.config import Config
@@ -17,50 +13,51 @@ from headrace.dead_letters.service import DeadLetterService
 from headrace.dead_letters.store import DeadLetterStore
 from headrace.errors import HeadraceError
 from headrace.jobs.jobs import Jobs
-from headrace.pipeline.topology.run import RunOutcome
+from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
 
-CHECK_SECONDS: Final = 0.05
-"""How often it is looked whether any job is left, once all stages have completed."""
+CLOSE_SECONDS: Final = 60.0
+"""How long the jobs of a run may take to close beyond the grace of running jobs."""
 
 
 class JobsService:
-    """Opens and closes the jobs of a run, whoever asks first; several may wait for one end."""
+    """Runs jobs beside the stages of a run, as a `Service`."""
+
+    name = "jobs"
+    has_own_work = True
+    dead_letter_handler = None
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self.are_awaited = False
-        """Whether stages wait for jobs, so that those are claimed until the stages have ended."""
-        self.is_open = False
         self.failure: HeadraceError | None = None
+        self._are_awaited = False
+        self._is_open = False
         self._has_logged = False
-        self.is_drained = False
-        """Whether its end was asked for, and did not come by itself."""
-        self._is_draining = asyncio.Event()
-        self._start_lock = asyncio.Lock()
+        self._close_lock = asyncio.Lock()
 
     @property
-    def is_draining(self) -> bool:
-        """Whether nothing more is taken in."""
-        return self._is_draining.is_set()
+    def close_seconds(self) -> float:
+        """How long `close` may take: the grace of running jobs, and some time to write their states."""
+        return self.jobs.settings.grace_seconds + CLOSE_SECONDS
 
     async def open(self) -> None:
         """Open the store and run the queues. Raises what the store raises, and nothing is open then."""
         await self.jobs.open()
-        self.is_open = True
+        self._is_open = True
 
-    async def rest(self, *, is_forever: bool) -> None:
-        """Wait until no job is left that could run now, or until the end begins; `is_forever` waits for that alone."""
-        while not self._is_draining.is_set() and (is_forever or not await self._is_idle()):
-            try:
-                async with asyncio.timeout(None if is_forever else CHECK_SECONDS):
-                    await self._is_draining.wait()
-            except TimeoutError:
-                continue
+    async def attach(self, run: Run) -> None:
+        """Find out whether stages of the run wait for jobs."""
+        callbacks = (process.first for process in run.processes.values())
+        self._are_awaited = any(getattr(one, "waits_for_jobs", False) for one in callbacks)
 
-    async def _is_idle(self) -> bool:
-        """Return whether no job is left; one is, for all we know, while the store cannot be asked."""
+    def drain(self) -> None:
+        """Claim no more jobs. Where stages wait for jobs, they are claimed until the stages have ended."""
+        if not self._are_awaited:
+            self.jobs.pause_claiming()
+
+    async def is_idle(self) -> bool:
+        """Return whether no job is left that could run now; False while the store cannot be asked."""
         try:
             return await self.jobs.is_idle()
         except HeadraceError as error:
@@ -69,37 +66,25 @@ class JobsService:
             self._has_logged = True
             return False
 
-    def start_drain(self) -> None:
-        """Claim nothing more that no stage waits for, because the end was asked for."""
-        self.is_drained = self.is_drained or (self.is_open and not self._is_draining.is_set())
-        self._is_draining.set()
-        if not self.are_awaited:
-            self.jobs.pause_claiming()
-
-    def begin_end(self) -> None:
-        """Claim nothing more, from now on; what runs goes on."""
-        self._is_draining.set()
-        self.jobs.pause_claiming()
-
     async def close(self) -> None:
-        """Give running jobs their grace, put back what is not done, close the store.
+        """Give running jobs their grace, put back unfinished ones, and close the store.
 
-        A store that fails at that is `failure`, and closed all the same.
+        The error of a store that fails meanwhile is `failure`; the store is closed all the same.
         """
-        self.begin_end()
-        async with self._start_lock:
-            if not self.is_open:
+        self.jobs.pause_claiming()
+        async with self._close_lock:
+            if not self._is_open:
                 return
             try:
                 await self.jobs.close()
             except HeadraceError as error:
                 LOG.error("the jobs could not be closed in good order: %s", error)
                 self.failure = error
-            self.is_open = False
+            self._is_open = False
 
     async def stop(self) -> None:
-        """Put back what runs, at once, and close the store; a grace that is being given ends, too."""
-        self.begin_end()
+        """Put running jobs back at once, and close the store. It also ends a grace period."""
+        self.jobs.pause_claiming()
         self.jobs.stop_grace()
         await self.close()
 
@@ -115,17 +100,7 @@ class Pipeline(Topology):
     """
 
     config: Config | None = None
-    """What the pipeline was made of; None when it was made in Python."""
-
-    is_forever: bool = False
-    """Whether the run goes on until it is drained, also where nothing is left to do; set it before the start."""
-
-    _jobs_run: JobsService | None = None
-
-    @cached_property
-    def _end_asked(self) -> asyncio.Event:
-        """Whether a drain or a stop was asked for, for a run that goes on for ever."""
-        return asyncio.Event()
+    """The config that the pipeline was made of; None when it was made in Python."""
 
     @classmethod
     def from_file(cls, path: Path | str, *, environ: Mapping[str, str] | None = None) -> Self:
@@ -161,13 +136,17 @@ class Pipeline(Topology):
 
     @property
     def jobs(self) -> Jobs | None:
-        """The jobs that run with the stages; set it before the start, where the pipeline is made in Python."""
-        return self._jobs_run.jobs if self._jobs_run else None
+        """The jobs that run beside the stages; set it before the start, where the pipeline is made in Python."""
+        service = self.service(JobsService)
+        return None if service is None else service.jobs
 
     @jobs.setter
     def jobs(self, jobs: Jobs) -> None:
-        self._jobs_run = JobsService(jobs)
-        self.needs_stages = False
+        service = self.service(JobsService)
+        if service is None:
+            self.add_service(JobsService(jobs))
+        else:
+            service.jobs = jobs
 
     @property
     def dead_letters(self) -> DeadLetterStore | None:
@@ -181,71 +160,3 @@ class Pipeline(Topology):
     @dead_letters.setter
     def dead_letters(self, store: DeadLetterStore) -> None:
         self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))  # noqa: PLW0108 - it may be set later
-
-    @property
-    @override
-    def state(self) -> str:
-        run, state = self._jobs_run, super().state
-        if run is None or state in {"new", "running", "draining"}:
-            return state
-        if run.is_open:
-            return "draining" if run.is_draining else "running"
-        if run.failure is not None:
-            return "failed"
-        return "drained" if run.is_drained and state == "completed" else state
-
-    @override
-    async def start(self) -> None:
-        run = self._jobs_run
-        if run is None:
-            await super().start()
-            return
-        run.are_awaited = any(getattr(spec.first, "waits_for_jobs", False) for spec in self._specs.values())
-        await run.open()
-        try:
-            await super().start()
-        except BaseException:
-            await run.stop()
-            raise
-
-    @override
-    async def join(self) -> RunOutcome:
-        outcome, run = await super().join(), self._jobs_run
-        if run is None and self.is_forever and outcome.is_completed:
-            await self._end_asked.wait()
-            return self.outcome()
-        if run is not None:
-            if outcome.is_completed:
-                await run.rest(is_forever=self.is_forever)
-            await run.close()
-        return self._with_jobs(outcome)
-
-    @override
-    async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
-        self._end_asked.set()
-        if self._jobs_run is None:
-            return await super().drain(deadline_seconds)
-        self._jobs_run.start_drain()
-        outcome = await super().drain(deadline_seconds)
-        await self._jobs_run.close()
-        return self._with_jobs(outcome)
-
-    @override
-    async def stop(self) -> RunOutcome:
-        self._end_asked.set()
-        outcome = await super().stop()
-        if self._jobs_run is not None:
-            await self._jobs_run.stop()
-        return self._with_jobs(outcome)
-
-    @override
-    def outcome(self) -> RunOutcome:
-        return self._with_jobs(super().outcome())
-
-    def _with_jobs(self, outcome: RunOutcome) -> RunOutcome:
-        """Return how the run ended, its jobs included: drained, where those still had something to do."""
-        run = self._jobs_run
-        if run is None:
-            return outcome
-        is_drained = outcome.is_drained or (run.is_drained and outcome.is_completed)
-        return replace(outcome, is_drained=is_drained, reason=outcome.reason or run.failure)

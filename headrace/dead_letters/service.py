@@ -23,6 +23,9 @@ CHECK_SECONDS: Final = 1.0
 WRITE_SECONDS: Final = 5.0
 """How long the end of a run waits for the store to write results of replays."""
 
+CLOSE_SECONDS: Final = 60.0
+"""How long the service may take to close."""
+
 
 class DeadLetterService:
     """Stores events that failed for good, and replays dead letters on request, while a pipeline runs.
@@ -30,6 +33,11 @@ class DeadLetterService:
     A dead letter is leased, and the result of its replay written, so that it is never deleted before its event went
     through. Then it is deleted, released, or, where it failed again at its own stage, kept with the new error.
     """
+
+    name = "dead letters"
+    has_own_work = False
+    close_seconds = CLOSE_SECONDS
+    failure = None
 
     def __init__(self, store: DeadLetterStore, pipeline: str, redact: Redact = str) -> None:
         """`redact` hides in the texts of errors what the store must not hold."""
@@ -104,6 +112,14 @@ class DeadLetterService:
                 LOG.error("what became of replays could not be written, and they may come again: %s", short_repr(error))
             await self.store.close()
             self._is_open = False
+
+    async def stop(self) -> None:
+        """Close: a close waits for no replay."""
+        await self.close()
+
+    async def is_idle(self) -> bool:
+        """Return True: there are no replays without stages."""
+        return True
 
     # What replays tell
 

@@ -45,6 +45,7 @@
         ├── ReaderTooSlow        whoever reads a stage stood still for too long
         ├── SubscriptionError    a subscription cannot do what is asked of it
         ├── MetricConflict       two metrics of one stage claim one name
+        ├── ServiceTimeout       a service of a run missed the deadline of a step
         └── GraphError           stages that cannot be linked
     (expressions, units, built-in stages and configs add their branch in their own errors file)
 """
@@ -91,6 +92,7 @@ from headrace.errors.pipeline import (
     MissingCallback,
     PoisonEvent,
     ReaderTooSlow,
+    ServiceTimeout,
     StageError,
     SubscriptionError,
     UnknownOutput,
@@ -134,6 +136,7 @@ __all__ = [
     "ReaderTooSlow",
     "ReplyGiven",
     "RestartsExhausted",
+    "ServiceTimeout",
     "StageError",
     "StartFailed",
     "SubscriptionError",

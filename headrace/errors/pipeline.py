@@ -184,3 +184,15 @@ class GraphError(StageError):
         self.stage = stage
         self.why = why
         super().__init__(f"{what} {stage!r} {why}")
+
+
+class ServiceTimeout(StageError):
+    """A service of a pipeline missed the deadline of a step, such as "close"."""
+
+    def __init__(self, service: str, step: str, seconds: float) -> None:
+        self.service = service
+        self.step = step
+        self.seconds = seconds
+        super().__init__(
+            f"service {service!r} did not {step} within {seconds:g} s: see whether its store or server answers"
+        )

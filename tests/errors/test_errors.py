@@ -39,6 +39,7 @@ from headrace.errors import (
     ReaderTooSlow,
     ReplyGiven,
     RestartsExhausted,
+    ServiceTimeout,
     StartFailed,
     SubscriptionError,
     TaskFailed,
@@ -96,6 +97,7 @@ SENTENCES: list[tuple[HeadraceError, str]] = [
     (SubscriptionError("c", "p", "has ended", "ask no more"), "the subscription of 'c' to 'p' has ended: ask no more"),
     (MetricConflict("m", "s", "s"), "stage 's' declares the metric 'm' twice, with another kind, other labels or "),
     (MetricConflict("m", "s", "stage 't'"), "stage 's' declares the metric 'm' and stage 't' exports a metric that "),
+    (ServiceTimeout("jobs", "close", 75.0), "service 'jobs' did not close within 75 s: "),
     (GraphError("s", "subscribes to itself"), "stage 's' subscribes to itself"),
 ]
 

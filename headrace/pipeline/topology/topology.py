@@ -56,8 +56,9 @@ class Topology:
     """After how long a stage at which events wait, and none goes on, is named as one that holds the others; None for
     never. Set it before the start."""
 
-    needs_stages: bool = True
-    """Whether a run without any stage is a mistake; set it before the start."""
+    is_forever: bool = False
+    """Whether the run goes on until it is drained or stopped, also after all stages have completed; set it before the
+    start."""
 
     def __init__(
         self,
@@ -181,7 +182,9 @@ class Topology:
             return "new"
         if not run.over.done():
             return "draining" if run.is_draining else "running"
-        outcome = run.outcome()
+        if self._services.is_working:
+            return "draining" if self._services.is_draining else "running"
+        outcome = self.outcome()
         if outcome.reason is not None:
             return "failed"
         if outcome.is_drained:
@@ -196,7 +199,7 @@ class Topology:
         """
         if self._run is not None:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
-        if self.needs_stages and not self._specs:
+        if not self._specs and not self._services.has_own_work:
             raise GraphError(self.name, "has no stages: add some first", what="pipeline")
         specs = with_named_outputs(with_side_outputs(self._specs))
         ordered(specs)
@@ -204,7 +207,7 @@ class Topology:
         try:
             await self._start(specs)
         except BaseException:
-            await self._services.close()
+            await self._services.stop()
             raise
 
     async def _start(self, specs: Mapping[str, StageSpec]) -> None:
@@ -230,8 +233,10 @@ class Topology:
         check_end_of(run.supervisor, f"the end of pipeline {self.name!r}")
         await asyncio.shield(run.over)
         await run.stop()
+        if run.outcome().is_completed:
+            await self._services.rest(is_forever=self.is_forever)
         await self._services.close()
-        return self._report_outcome(run)
+        return self._report_outcome()
 
     async def run(self) -> RunOutcome:
         """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
@@ -259,17 +264,17 @@ class Topology:
         self._services.drain()
         await run.drain(self.drain_seconds if deadline_seconds is None else deadline_seconds)
         await self._services.close()
-        return self._report_outcome(run)
+        return self._report_outcome()
 
     async def stop(self) -> RunOutcome:
         """Stop at once; what was under way is counted as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
-        await self._services.close()
-        return self._report_outcome(run)
+        await self._services.stop()
+        return self._report_outcome()
 
-    def _report_outcome(self, run: Run) -> RunOutcome:
-        outcome = run.outcome()
+    def _report_outcome(self) -> RunOutcome:
+        outcome = self.outcome()
         self._has_reported = outcome.reason is not None
         return outcome
 
@@ -314,8 +319,10 @@ class Topology:
         return take_snapshot(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
 
     def outcome(self) -> RunOutcome:
-        """Return how the run ended, or its counts so far."""
-        return self._started().outcome()
+        """Return how the run and its services ended, or the counts so far."""
+        outcome, services = self._started().outcome(), self._services
+        is_drained = outcome.is_drained or (services.was_drained and outcome.is_completed)
+        return replace(outcome, is_drained=is_drained, reason=outcome.reason or services.failure)
 
     def _started(self) -> Run:
         if self._run is None:
