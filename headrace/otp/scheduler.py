@@ -67,9 +67,8 @@ def report_failed_end(name: str, error: BaseException) -> None:
 SLOW_CALLBACK_ADVICE: Final = "make its callback async, or give it less to do at a time"
 
 
-def log_slow_callback(name: str, seconds: float, advice: str = SLOW_CALLBACK_ADVICE) -> None:
-    """Name a process whose callback held the loop for long, and say what its user can do."""
-    LOG.warning("%r held the event loop for %.0f ms: %s", name, seconds * 1000, advice)
+SLOW_CALLBACK: Final = ("headrace", "scheduler", "slow_callback")
+"""The telemetry event of a callback that held the loop, with `duration_seconds` and the name of its `process`."""
 
 
 IDLE: Final = 0
@@ -253,14 +252,18 @@ class Scheduler:
         clock: Clock = _CLOCK,
         slice_seconds: float = SLICE_SECONDS,
         measure: bool = True,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        """Bind to the running loop. Without `measure` no turn is timed, and a slice is a fixed number of turns."""
+        """Bind to the running loop, and emit to `telemetry`, or to one of its own.
+
+        Without `measure` no turn is timed, and a slice is a fixed number of turns.
+        """
         self.loop = asyncio.get_running_loop()
         self.clock = clock.monotonic
         self.now = self.clock()
         self._thread_id = threading.get_ident()
-        self.telemetry = Telemetry()
-        self.interrupted: Callable[[BaseException], None] | None = None
+        self.telemetry = Telemetry() if telemetry is None else telemetry
+        self._interrupt_handler: Callable[[BaseException], None] | None = None
         self.waiting: dict[Owner, Owner] = {}
         """Processes whose callback waits for room in a full mailbox: whose that is."""
         self.roots: set[Owner] = set()
@@ -361,15 +364,22 @@ class Scheduler:
         if turns.last_holder is None:
             turns.owner.report_slow_callback(seconds)
         else:
-            self.name_short_lived_holder(*turns.last_holder, seconds)
+            self.report_slow_task(*turns.last_holder, seconds)
 
-    def name_short_lived_holder(self, name: str, advice: str, seconds: float) -> None:
-        """Name a process that held the loop, unless one of the same function or a child of the same stage was."""
+    def report_slow_task(self, name: str, advice: str, seconds: float) -> None:
+        """Report a slow callback of a task; of one function, or of the children of one stage, log only the first."""
         stem, _, number = name.rpartition(".")
         kind = stem if stem and number.isdigit() else name
-        if kind not in self._named_holders and len(self._named_holders) < NAMED_HOLDERS:
+        is_logged = kind not in self._named_holders and len(self._named_holders) < NAMED_HOLDERS
+        if is_logged:
             self._named_holders.add(kind)
-            log_slow_callback(name, seconds, advice)
+        self.report_slow_callback(name, advice, seconds, is_logged=is_logged)
+
+    def report_slow_callback(self, name: str, advice: str, seconds: float, *, is_logged: bool) -> None:
+        """Emit that a callback of process `name` held the loop for `seconds`, and log it with `advice`."""
+        self.telemetry.execute(SLOW_CALLBACK, {"duration_seconds": seconds}, {"process": name})
+        if is_logged:
+            LOG.warning("%r held the event loop for %.0f ms: %s", name, seconds * 1000, advice)
 
     def _run_unmeasured(self) -> None:
         ready = self._ready
@@ -402,12 +412,16 @@ class Scheduler:
             self.interrupt(error)
         return IDLE
 
+    def on_interrupt(self, handler: Callable[[BaseException], None]) -> None:
+        """Call `handler` with each KeyboardInterrupt and SystemExit that a turn raises: it drains the run."""
+        self._interrupt_handler = handler
+
     def interrupt(self, error: BaseException) -> None:
-        """Pass KeyboardInterrupt and SystemExit to the handler that drains this loop's pipelines; never raise."""
-        if self.interrupted is None or not isinstance(error, KeyboardInterrupt | SystemExit):
+        """Pass KeyboardInterrupt and SystemExit to the handler of interrupts; never raise."""
+        if self._interrupt_handler is None or not isinstance(error, KeyboardInterrupt | SystemExit):
             return
         try:
-            self.interrupted(error)
+            self._interrupt_handler(error)
         except BaseException as raised:  # noqa: BLE001 - whoever is interrupted must not end the scheduler
             what = "headrace could not begin to drain"
             self.loop.call_exception_handler({"message": what, "exception": raised})

@@ -17,12 +17,14 @@ from headrace.otp.scheduler import (
     IDLE,
     MORE,
     SLICE_SECONDS,
+    SLOW_CALLBACK,
     SLOW_CALLBACK_SECONDS,
     UNMEASURED_TURNS,
     Scheduler,
     TurnTimes,
 )
 from headrace.pipeline.topology.topology import Topology
+from headrace.telemetry.events import Telemetry
 from tests.fakes.flow_stages import Collect, Numbers
 from tests.fakes.processes import ANYTHING, INTERRUPTS, ManualClock, Oops, Probe, Script, hops, raising, raising_later
 from tests.fakes.stepping import until
@@ -60,7 +62,7 @@ async def test_a_turn_that_raises_anything_leaves_its_neighbours_running(
 ) -> None:
     scheduler = Scheduler()
     interrupts: list[BaseException] = []
-    scheduler.interrupted = interrupts.append
+    scheduler.on_interrupt(interrupts.append)
     steps: list[int] = []
     broken = Script("broken", scheduler, partial(step, error), partial(steps.append, 0))
     sound = Script("sound", scheduler, *(partial(steps.append, step) for step in (1, 2, 3)), partial(asyncio.sleep, 0))
@@ -103,7 +105,7 @@ async def test_an_owner_that_cannot_take_its_error_does_not_end_the_scheduler(
 async def test_whoever_is_interrupted_and_raises_does_not_end_the_scheduler(vanished: list[dict[str, object]]) -> None:
     scheduler = Scheduler()
     error = Oops("cannot drain")
-    scheduler.interrupted = lambda _: raising(error)
+    scheduler.on_interrupt(lambda _: raising(error))
     broken = Script("broken", scheduler, partial(raising, KeyboardInterrupt()))
     sound = Script("sound", scheduler, lambda: None)
     broken.start()
@@ -189,6 +191,20 @@ async def test_a_turn_that_holds_the_loop_is_told_to_its_owner() -> None:
         scheduler.wake(player.turns)
         await hops()
     assert player.held == [pytest.approx(0.06)]
+
+
+async def test_every_slow_callback_is_emitted_and_the_first_of_each_process_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, telemetry = ManualClock(), Telemetry()
+    found: list[object] = []
+    telemetry.attach("test", SLOW_CALLBACK, lambda _, numbers, about: found.append((about["process"], numbers)))
+    scheduler = Scheduler(clock=Clock(monotonic=clock), telemetry=telemetry)
+    slow = Script("slow", scheduler, *[partial(clock.advance, 0.06)] * 2)
+    slow.start()
+    assert await slow.terminated == "normal"
+    assert found == [("slow", {"duration_seconds": pytest.approx(0.06)})] * 2
+    assert caplog.text.count("'slow' held the event loop for 60 ms") == 1
 
 
 async def test_time_is_when_the_turn_began_and_outside_of_turns_what_the_clock_says() -> None:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from headrace.errors import describe
 from headrace.jobs.job import AttemptFailed, AttemptReleased, Job, JobOutcome
-from headrace.otp.scheduler import SLICE_SECONDS, SLOW_CALLBACK_SECONDS, Scheduler, log_slow_callback
+from headrace.otp.scheduler import SLICE_SECONDS, SLOW_CALLBACK_ADVICE, SLOW_CALLBACK_SECONDS, Scheduler
 from headrace.telemetry.events import LOG, log_failure
 
 Execute = Callable[[Job], Coroutine[object, object, JobOutcome]]
@@ -230,9 +230,11 @@ class TaskPool:
 
     def _measure_step(self, slot: QueueSlot, seconds: float) -> None:
         """Name a worker once whose step held the loop for long: timers, sockets and other jobs waited for it."""
-        if seconds > SLOW_CALLBACK_SECONDS and slot.job.worker not in self._named:
-            self._named.add(slot.job.worker)
-            log_slow_callback(f"worker {slot.job.worker}", seconds)
+        if seconds > SLOW_CALLBACK_SECONDS:
+            worker = slot.job.worker
+            is_logged = worker not in self._named
+            self._named.add(worker)
+            self._scheduler.report_slow_callback(f"worker {worker}", SLOW_CALLBACK_ADVICE, seconds, is_logged=is_logged)
 
 
 def _is_current(task: asyncio.Task[None] | None) -> bool:

@@ -13,6 +13,7 @@ from headrace.otp.process.task_runner import NO_CONTEXT, TaskRunner
 from headrace.otp.scheduler import (
     IDLE,
     MORE,
+    SLOW_CALLBACK_ADVICE,
     Scheduler,
     TurnTimes,
     report_crash,
@@ -44,6 +45,7 @@ class Process(ProcessState, Generic[C]):
     __slots__ = (
         "_current_envelope",
         "_driver",
+        "_has_reported_slow",
         "_origin",
         "_steps",
         "_stop_reason",
@@ -71,6 +73,7 @@ class Process(ProcessState, Generic[C]):
         self.shutdown_seconds = settings.shutdown_seconds
         self.turns = TurnTimes(self, self.turn)
         self._driver: TaskRunner | None = None
+        self._has_reported_slow = False
         self._stop_reason: ExitReason | None = None
         self._current_envelope: Envelope | None = None
         self._steps: list[Callable[[], object]] | None = None
@@ -98,6 +101,17 @@ class Process(ProcessState, Generic[C]):
     def is_in_callback(self) -> bool:
         """Whether the present task runs a callback of this process; it may run several in tasks of their own."""
         return self.is_awaiting()
+
+    @property
+    def slow_callback_advice(self) -> str:
+        """The advice in the log when a callback of this process holds the loop."""
+        return SLOW_CALLBACK_ADVICE
+
+    def report_slow_callback(self, seconds: float) -> None:
+        """Emit that a callback held the loop for `seconds`; it is logged once for each process."""
+        is_logged = not self._has_reported_slow
+        self._has_reported_slow = True
+        self.scheduler.report_slow_callback(self.name, self.slow_callback_advice, seconds, is_logged=is_logged)
 
     def fail_turn(self, error: BaseException) -> None:
         """Called when a turn raises `error`; it is handled in the context of the process."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from headrace.errors import BadOption, StartFailed
-from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE, log_slow_callback
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
 """Why a process ended: it was done, it was stopped, or the exception that it raised."""
@@ -38,7 +37,6 @@ class ProcessState:
     """
 
     __slots__ = (
-        "_has_reported_slow",
         "exit_hooks",
         "has_run",
         "is_busy",
@@ -60,24 +58,12 @@ class ProcessState:
         self.reason: ExitReason | None = None
         self.restarts = 0
         self.has_run = False
-        self._has_reported_slow = False
         self.is_busy = False
         self.no_restart = False
         self.started: asyncio.Future[None] = loop.create_future()
         self.terminated: asyncio.Future[ExitReason] = loop.create_future()
         self.observer: Hook | None = None
         self.exit_hooks: dict[object, Hook] | None = None
-
-    @property
-    def slow_callback_advice(self) -> str:
-        """The advice in the log when a callback of this process holds the loop."""
-        return SLOW_CALLBACK_ADVICE
-
-    def report_slow_callback(self, seconds: float) -> None:
-        """Name a process once whose callback held the loop for long."""
-        if not self._has_reported_slow:
-            self._has_reported_slow = True
-            log_slow_callback(self.name, seconds, self.slow_callback_advice)
 
     @property
     def is_alive(self) -> bool:

@@ -86,7 +86,7 @@ class TaskProcess(Process[object]):
 
     @override
     def report_slow_callback(self, seconds: float) -> None:
-        self.scheduler.name_short_lived_holder(self.name, self.slow_callback_advice, seconds)
+        self.scheduler.report_slow_task(self.name, self.slow_callback_advice, seconds)
 
     @override
     def _report(self, reason: BaseException) -> None:

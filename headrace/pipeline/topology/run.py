@@ -100,7 +100,7 @@ class Run:
         self.is_drained = False
         self.is_stopping = False
         self._lag_task: asyncio.Task[None] | None = None
-        scheduler.interrupted = self.interrupt
+        scheduler.on_interrupt(self.interrupt)
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
         self.watch = RunMonitor(self.processes, scheduler.clock, None)

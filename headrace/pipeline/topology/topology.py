@@ -28,6 +28,7 @@ from headrace.pipeline.topology.outputs import with_named_outputs, with_side_out
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
 from headrace.pipeline.topology.service import Service, Services
 from headrace.pipeline.topology.snapshot import TopologySnapshot, take_snapshot
+from headrace.telemetry.events import Telemetry
 
 _ANY_SETTINGS: Final = StageSettings()
 
@@ -81,6 +82,8 @@ class Topology:
         self._measure = measure
         self._specs: dict[str, StageSpec] = {}
         self._run: Run | None = None
+        self.telemetry = Telemetry()
+        """Emits the events of the run; attach handlers at any time."""
         self._services = Services()
         self._has_reported = False
 
@@ -211,7 +214,7 @@ class Topology:
             raise
 
     async def _start(self, specs: Mapping[str, StageSpec]) -> None:
-        scheduler = Scheduler(measure=self._measure)
+        scheduler = Scheduler(measure=self._measure, telemetry=self.telemetry)
         supervisor = Supervisor(
             f"{self.name}.supervisor", scheduler, max_restarts=self._max_restarts, max_seconds=self._max_seconds
         )

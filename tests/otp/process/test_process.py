@@ -114,7 +114,7 @@ async def test_what_was_in_hand_comes_first_in_an_end_and_what_waits_last() -> N
 async def test_an_init_that_raises_ends_the_process_and_terminate_runs(kind: type[Life], error: BaseException) -> None:
     scheduler = Scheduler()
     interrupts: list[BaseException] = []
-    scheduler.interrupted = interrupts.append
+    scheduler.on_interrupt(interrupts.append)
     life = kind(fails_in="init", error=error)
     process = _process(life, scheduler)
     process.start()
@@ -157,7 +157,7 @@ async def test_an_end_goes_on_whatever_a_step_of_it_raises(
 ) -> None:
     scheduler = Scheduler()
     interrupts: list[BaseException] = []
-    scheduler.interrupted = interrupts.append
+    scheduler.on_interrupt(interrupts.append)
     life = Life(fails_in=where, error=error)
     process = Hooked(life, scheduler)
     process.start()
