@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded, JobExpired, NoJob, NotRecorded, ResultTimeout
@@ -16,6 +16,7 @@ from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, i
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running_job import PROGRESS
+from headrace.jobs.stores.store import Finds
 from headrace.jobs.worker import Worker
 from headrace.telemetry.events import LOG, log_failure
 
@@ -142,20 +143,10 @@ CHECK_SECONDS: Final = 1.0
 """How often each caller asks for its job, where nothing else tells that it has ended."""
 
 
-class Gets(Protocol):
-    """What waiting needs of a store; see `JobStore`."""
-
-    async def find(self, which: JobFilter, limit: int) -> list[Job]:
-        """Return at most `limit` jobs that fit."""
-
-    async def get(self, job_id: int) -> Job | None:
-        """Return a job, or None when there is none of that id."""
-
-
 class ResultWaiter:
     """Those who wait for jobs, by the jobs' ids."""
 
-    def __init__(self, store: Gets) -> None:
+    def __init__(self, store: Finds) -> None:
         self._store = store
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
         self.awaited: Callable[[], None] = lambda: None
@@ -241,25 +232,13 @@ REST: Final = 4
 """So many times as long as a look took there is none, so that a file that always changes leaves time for the rest."""
 
 
-class ShowsChanges(Protocol):
-    """What it needs of a store; see `JobStore`."""
-
-    change_seconds: float | None
-
-    def has_changed(self) -> bool:
-        """Return whether anything may have been committed since it was asked before."""
-
-    async def available_queues(self) -> list[str]:
-        """Return the queues in which jobs are available."""
-
-
 class ChangeWatch:
     """Asks the store 25 times a second whether it has changed, and only then for what.
 
     Where no queue runs and no result is waited for, it asks nothing.
     """
 
-    def __init__(self, store: ShowsChanges, queues: Mapping[str, JobQueue], results: ResultWaiter) -> None:
+    def __init__(self, store: Finds, queues: Mapping[str, JobQueue], results: ResultWaiter) -> None:
         self._store = store
         self._queues = queues
         self._results = results

@@ -16,6 +16,7 @@ from headrace.jobs.job import (
 )
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.kept_jobs import ME
 
@@ -34,10 +35,11 @@ class Died(Exception):
     """A process died in the middle of what it did."""
 
 
-class MortalStore:
+class MortalStore(MemoryStore):
     """Looks and changes as its store does, so many times; then its process has died."""
 
     def __init__(self, store: JobStore, steps: int) -> None:
+        super().__init__()
         self._store = store
         self._steps = steps
 

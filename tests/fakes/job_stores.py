@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from headrace.errors import HeadraceError
 from headrace.jobs.job import AttemptReleased, Job, JobAck
+from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import LeaseOwner
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,10 +36,11 @@ def a_job(job_id: int, args: dict[str, object] | None = None, worker: str = "wor
     )
 
 
-class ListStore:
+class ListStore(MemoryStore):
     """Jobs that wait, those that are claimed, and how each ended, in the order in which it was told."""
 
     def __init__(self, count: int = 0) -> None:
+        super().__init__()
         self.waiting = deque(a_job(number) for number in range(1, count + 1))
         self.claims: list[int] = []
         self.acknowledged: list[list[JobAck]] = []

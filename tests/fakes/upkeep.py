@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from headrace.errors import HeadraceError
+from headrace.jobs.stores.memory_store import MemoryStore
 
 
 class StoreDown(HeadraceError):
@@ -39,10 +40,11 @@ class TurnedTime:
         self.seconds = until
 
 
-class LentLease:
+class LentLease(MemoryStore):
     """A lease in a variable: whose it is, how long, and who gave it back; it fails while it is down."""
 
     def __init__(self, time: TurnedTime) -> None:
+        super().__init__()
         self.owner: str | None = None
         self.until = 0.0
         self.is_down = False

@@ -29,6 +29,7 @@ from headrace.jobs.rules.flows import (
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.outcomes import is_discarded
+from headrace.jobs.stores.store import Changes, Finds
 from headrace.telemetry.events import log_failure
 
 MEMBER_LIMIT: Final = 100_000
@@ -53,23 +54,8 @@ _SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 _FAILED: Final[frozenset[JobState]] = frozenset({"cancelled", "discarded"})
 
 
-class AdvancerStore(Protocol):
-    """The methods of a store that advancing calls; see `JobStore`."""
-
-    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
-        """Return at most `limit` jobs that fit, by id."""
-
-    async def has(self, which: JobFilter) -> bool:
-        """Return whether any job fits."""
-
-    async def release(self, which: JobFilter) -> list[int]:
-        """Let go of what is suspended."""
-
-    async def release_next(self, chain_id: str) -> list[int]:
-        """Release the oldest suspended member of a chain unless another one may run; in one step."""
-
-    async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off what has not ended."""
+class AdvancerStore(Finds, Changes, Protocol):
+    """The roles of a store that advancing takes."""
 
 
 def groups_to_advance(jobs: Iterable[NewJob | None]) -> list[JobGroups]:

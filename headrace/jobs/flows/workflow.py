@@ -27,7 +27,7 @@ from headrace.jobs.rules.flows import (
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.outcomes import RECORDED, RESULT
 from headrace.jobs.running_job import RESULTS
-from headrace.jobs.stores.store import CHANGE_BATCH, JobStore
+from headrace.jobs.stores.store import CHANGE_BATCH, Finds, JobStore
 
 OnFailure = Literal["cancel", "ignore"]
 """Whether a step is cancelled when one before it was cancelled, discarded or deleted, or runs all the same."""
@@ -211,13 +211,6 @@ _ALL: Final = 100_000
 _DONE: Final[frozenset[JobState]] = frozenset({"completed"})
 
 
-class Finds(Protocol):
-    """What handing on needs of a store; see `JobStore`."""
-
-    async def find(self, which: JobFilter, limit: int, *, is_newest_first: bool = True) -> list[Job]:
-        """Return at most `limit` jobs that fit, by id."""
-
-
 async def pass_results(store: Finds, job: Job) -> None:
     """Put the recorded results of what a claimed step came after into its meta, here and not in the store.
 
@@ -252,16 +245,6 @@ _CANCELLED: Final[frozenset[JobState]] = frozenset({"cancelled"})
 _SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 
 
-class Reruns(AdvancerStore, Protocol):
-    """What it needs of a store; see `JobStore`."""
-
-    async def retry(self, which: JobFilter) -> list[int]:
-        """Make available what neither is so nor executes."""
-
-    async def suspend(self, which: JobFilter) -> list[int]:
-        """Hold back what does not execute."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Selection:
     """The jobs that are run once more, by how."""
@@ -290,7 +273,7 @@ class _Selection:
             self.plain.add(job.id)
 
 
-async def retry_flow(store: Reruns, which: JobFilter) -> list[int]:
+async def retry_flow(store: AdvancerStore, which: JobFilter) -> list[int]:
     """Make available what neither is so nor executes, with one more attempt if it has none left; return its ids.
 
     Suspended jobs of workflows, chains and batches are left alone. Of the steps of a workflow those begin that come
@@ -318,7 +301,9 @@ async def retry_flow(store: Reruns, which: JobFilter) -> list[int]:
     return sorted(changed)
 
 
-async def _rerun_steps(store: Reruns, group: JobGroups, ids: frozenset[int], states: frozenset[JobState]) -> list[int]:
+async def _rerun_steps(
+    store: AdvancerStore, group: JobGroups, ids: frozenset[int], states: frozenset[JobState]
+) -> list[int]:
     steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
     suspended = frozenset(step.id for step in suspended_again(steps, ids))
     first = JobFilter(ids=ids - suspended, states=states)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, get_args
 
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadCrontab
 from headrace.jobs.job import Inserted, NewJob, to_text
 from headrace.jobs.maintenance.maintenance import LEASE_SECONDS, RENEW_SECONDS
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
+from headrace.jobs.stores.store import Inserts
 from headrace.telemetry.events import LOG
 
 CatchUp = Literal["none", "last", "all"]
@@ -70,25 +71,6 @@ class CronStatus:
     next_at: datetime | None
 
 
-class EnqueuesOnce(Protocol):
-    """The methods of a store that a crontab calls; see `JobStore`."""
-
-    async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted]:
-        """Insert jobs."""
-
-    async def insert_once(self, name: str, at: datetime, job: NewJob) -> Inserted | None:
-        """Insert a job, unless the last run of `name` is `at` or later."""
-
-    async def record_run(self, name: str, at: datetime) -> None:
-        """Record a last run, unless a later one is recorded."""
-
-    async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
-        """Set a last run from `seen` to `at`; return whether it was `seen`."""
-
-    async def last_runs(self) -> Mapping[str, datetime]:
-        """Return the last run of each name."""
-
-
 def plain_job(entry: CronEntry) -> NewJob:
     """Return the job of an entry whose worker says nothing more about it."""
     return NewJob(entry.worker, entry.args, entry.queue or "default")
@@ -119,7 +101,7 @@ class Crontab:
 
     def __init__(
         self,
-        store: EnqueuesOnce,
+        store: Inserts,
         entries: Sequence[CronEntry],
         now: Callable[[], datetime],
         new_job: Callable[[CronEntry], NewJob] = plain_job,

@@ -13,7 +13,7 @@ from headrace.jobs.flows.advance import AdvancerStore, advance_all
 from headrace.jobs.job import Job, after
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.store import CHANGE_BATCH, PruneRule
+from headrace.jobs.stores.store import CHANGE_BATCH, Maintains, PruneRule
 from headrace.otp.scheduler import every
 from headrace.telemetry.events import LOG
 
@@ -24,21 +24,11 @@ RENEW_SECONDS: Final = 3.0
 """How often the leader renews its lease, and the others ask for it."""
 
 
-class Leads(Protocol):
-    """What a leader needs of a store; see `JobStore`."""
-
-    async def lead(self, name: str, node: str, seconds: float) -> bool:
-        """Make `node` the leader, unless another one is; return whether it is."""
-
-    async def resign(self, name: str, node: str) -> None:
-        """Let another one lead."""
-
-
 class Leader:
     """The lease as one OS process has it. `node` names the process, among all that use the store."""
 
     def __init__(
-        self, store: Leads, node: str, *, name: str = "headrace", clock: Callable[[], float] = time.monotonic
+        self, store: Maintains, node: str, *, name: str = "headrace", clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`clock` counts seconds and is never set: a lease is not made longer by who sets the time of day."""
         self.node = node
@@ -190,19 +180,12 @@ KEPT: Final = (
 """What is kept unless it is said otherwise: what failed for good as long as Sidekiq keeps its dead jobs."""
 
 
-class Prunes(Protocol):
-    """What pruning needs of a store; see `JobStore`."""
-
-    async def prune(self, rule: PruneRule, limit: int = CHANGE_BATCH) -> int:
-        """Delete what the rule says, at most `limit`; return how many."""
-
-
 class Pruner:
     """Deletes what is no longer kept, one piece a turn."""
 
     name = "prune"
 
-    def __init__(self, store: Prunes, keep: Sequence[Retention], now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Maintains, keep: Sequence[Retention], now: Callable[[], datetime]) -> None:
         self._store = store
         self._keep = [one for one in keep if one.seconds is not None or one.count is not None]
         self._now = now
@@ -229,22 +212,12 @@ Jobs of this process start at most so late, those of others one look of their qu
 """
 
 
-class StagerStore(Protocol):
-    """What staging needs of a store; see `JobStore`."""
-
-    async def stage(self, limit: int) -> set[str]:
-        """Make available what is due, at most `limit`; return the queues that have got any."""
-
-    async def due_at(self) -> datetime | None:
-        """Return when the next job that waits for its time is due, be it past already; None when none waits."""
-
-
 class Stager:
     """Makes available what is due, and tells the queue of each: `available` gets its name."""
 
     name = "stage"
 
-    def __init__(self, store: StagerStore, now: Callable[[], datetime], available: Callable[[str], None]) -> None:
+    def __init__(self, store: Maintains, now: Callable[[], datetime], available: Callable[[str], None]) -> None:
         self._store = store
         self._now = now
         self._available = available
@@ -305,13 +278,6 @@ DISCARD_REST: Final = 20
 """The rest between two looks is at least so many times as long as a look: it takes 5 % of a core at most."""
 
 
-class Discards(Protocol):
-    """What it needs of a store; see `JobStore`."""
-
-    async def discard_exhausted(self, limit: int) -> list[int]:
-        """Discard available jobs without an attempt left, at most `limit`; return their ids."""
-
-
 class DiscardExhausted:
     """Discards available jobs without an attempt left; `exhausted` gets their ids."""
 
@@ -319,7 +285,7 @@ class DiscardExhausted:
 
     def __init__(
         self,
-        store: Discards,
+        store: Maintains,
         exhausted: Callable[[Sequence[int]], Awaitable[None]],
         clock: Callable[[], float] = perf_counter,
     ) -> None:

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.errors import HeadraceError, describe
 from headrace.jobs.job import AttemptFailed, Job, JobAck, JobOutcome
 from headrace.jobs.running.outcomes import EXPIRED
 from headrace.jobs.running.task_pool import close_within, run_close_step
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
-from headrace.jobs.stores.store import LeaseOwner
+from headrace.jobs.stores.store import Claims, Finds, LeaseOwner
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure
@@ -86,18 +86,11 @@ def _log(job: Job, outcome: AttemptFailed) -> None:
 _UNKNOWN: Final = "it was discarded"
 
 
-class JobReader(Protocol):
-    """What following up needs of a store; see `JobStore`."""
-
-    async def get(self, job_id: int) -> Job | None:
-        """Return a job, or None when there is none of that id."""
-
-
 class Exhausted:
     """Follows up jobs that maintenance discarded: no attempt of theirs could."""
 
     def __init__(
-        self, store: JobReader, catalogue: WorkerCatalogue, decrypt: Callable[[Job], None], report: FailureReport
+        self, store: Finds, catalogue: WorkerCatalogue, decrypt: Callable[[Job], None], report: FailureReport
     ) -> None:
         """`decrypt` puts the args of a job in clear, in place."""
         self._store = store
@@ -166,17 +159,10 @@ AttemptReport = Callable[[JobOutcome], None]
 """Gets the outcome of an attempt, in whatever thread it ended."""
 
 
-class WritesLate(Protocol):
-    """What late ends need of a store; see `JobStore`."""
-
-    def acknowledge_sync(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        """Write how attempts ended, from any thread, and wait."""
-
-
 class LateEnds:
     """The jobs of one service that were left behind in threads; the store stays open until the last has ended."""
 
-    def __init__(self, store: WritesLate, report: FailureReport) -> None:
+    def __init__(self, store: Claims, report: FailureReport) -> None:
         self._store = store
         self._report = report
         self._lock = threading.Lock()

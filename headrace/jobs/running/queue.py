@@ -5,29 +5,15 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.errors import class_and_message
 from headrace.jobs.job import AttemptCancelled, AttemptFailed, AttemptReleased, Job, JobAck, JobOutcome
 from headrace.jobs.running.failures import FailureReport, LateEnds
 from headrace.jobs.running.task_pool import Attempts, QueueSlot, TaskPool, close_within
-from headrace.jobs.stores.store import LeaseOwner
+from headrace.jobs.stores.store import Claims, LeaseOwner
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, log_failure
-
-
-class Source(Protocol):
-    """The methods of a store that a queue calls; see `JobStore`."""
-
-    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
-        """Take at most `count` available jobs of the lease owner's queue."""
-
-    async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        """Write how attempts ended."""
-
-    async def lost(self, owner: LeaseOwner, job_ids: Sequence[int]) -> list[int]:
-        """Return the ids of jobs that the lease owner no longer holds."""
-
 
 POLL_SECONDS: Final = 1.0
 """How long a job that another OS process has inserted waits at most before it is seen."""
@@ -66,7 +52,7 @@ class JobQueue:
     jobs that are about to run, `finished` with each that has run, and its seconds; `failed` with each failed attempt.
     """
 
-    def __init__(self, owner: LeaseOwner, limit: int, store: Source, attempts: Attempts, scheduler: Scheduler) -> None:
+    def __init__(self, owner: LeaseOwner, limit: int, store: Claims, attempts: Attempts, scheduler: Scheduler) -> None:
         self.owner = owner
         self.limit = limit
         self.poll_seconds = POLL_SECONDS

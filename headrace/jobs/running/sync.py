@@ -2,29 +2,22 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 from headrace.jobs.job import MetaChange
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.queue import JobQueue
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RunningJob
-from headrace.jobs.stores.store import JobStore, QueueSettings, Rescued
+from headrace.jobs.stores.store import JobStore, Maintains, QueueControls, QueueSettings
 from headrace.otp.scheduler import every
 from headrace.telemetry.events import LOG, log_failure
-
-
-class KeepsSettings(Protocol):
-    """The methods of a store that the sync calls; see `JobStore`."""
-
-    async def queue_settings(self) -> list[QueueSettings]:
-        """Return what is kept about queues."""
 
 
 class QueueSettingsSync:
     """Applies what is kept about queues when it has changed, and only then: what was said here stands until it is."""
 
-    def __init__(self, store: KeepsSettings, limits: Mapping[str, int]) -> None:
+    def __init__(self, store: QueueControls, limits: Mapping[str, int]) -> None:
         """`limits` are those of the config, for queues of which nothing else is kept."""
         self._store = store
         self._limits = dict(limits)
@@ -57,13 +50,6 @@ RESCUE_SECONDS: Final = 5.0
 Each process does it within a second where the store knows that the lease owner's OS process is dead."""
 
 
-class Rescues(Protocol):
-    """The methods of a store that the rescue calls; see `JobStore`."""
-
-    async def rescue(self) -> list[Rescued]:
-        """Take back what dead lease owners ran."""
-
-
 class Lifeline:
     """Takes back what dead processes ran. The store decides who is dead, and tells the queues.
 
@@ -72,7 +58,7 @@ class Lifeline:
 
     name = "rescue"
 
-    def __init__(self, store: Rescues, exhausted: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+    def __init__(self, store: Maintains, exhausted: Callable[[Sequence[int]], Awaitable[None]]) -> None:
         self._store = store
         self._exhausted = exhausted
         self.rescued = 0

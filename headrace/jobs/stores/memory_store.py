@@ -44,7 +44,7 @@ from headrace.jobs.stores.store import (
     Rescued,
     Role,
 )
-from headrace.jobs.stores.transitions import initial_state, merged, texts_of, tidy, to_json, urgency
+from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json, urgency
 
 
 class MemoryStore(JobStore):
@@ -405,7 +405,7 @@ def _made(new: NewJob, now: datetime) -> Job:
     args, meta = texts_of(new)
     return Job(
         id=0,
-        state=initial_state(new),
+        state=new.state or ("available" if new.scheduled_at is None else "scheduled"),
         queue=new.queue,
         worker=new.worker,
         args=json.loads(args),

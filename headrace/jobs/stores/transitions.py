@@ -18,7 +18,6 @@ from headrace.jobs.job import (
     JobAck,
     JobError,
     JobOutcome,
-    JobState,
     NewJob,
     after,
 )
@@ -95,11 +94,6 @@ def merged(values: Mapping[str, object], change: Mapping[str, object]) -> dict[s
 def tidy(tags: Sequence[str]) -> list[str]:
     """Return tags as Oban keeps them: in lower case, trimmed, each once."""
     return list(dict.fromkeys(tag.strip().lower() for tag in tags))
-
-
-def initial_state(job: NewJob) -> JobState:
-    """Return the state in which a new job is inserted."""
-    return job.state or ("available" if job.scheduled_at is None else "scheduled")
 
 
 def urgency(job: Job) -> tuple[int, datetime, int]:

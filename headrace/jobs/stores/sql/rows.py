@@ -12,7 +12,7 @@ from typing import Final, cast
 from headrace.jobs.job import Job, JobError, JobState, NewJob, TornArgs, from_text
 from headrace.jobs.rules.flows import GROUP_KEYS
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
-from headrace.jobs.stores.transitions import from_json, initial_state, merged, texts_of, tidy, to_json
+from headrace.jobs.stores.transitions import from_json, merged, texts_of, tidy, to_json
 from headrace.telemetry.events import LOG
 
 _TORN: Final = dict[str, object]()
@@ -107,7 +107,7 @@ def from_new(job: NewJob, time: Callable[[datetime], object], now: datetime) -> 
         warn_of_large_args(job.worker, len(args))
     inserted_at = time(now)
     return (
-        initial_state(job),
+        job.state or ("available" if job.scheduled_at is None else "scheduled"),
         job.queue,
         job.worker,
         args,
