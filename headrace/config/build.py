@@ -25,7 +25,7 @@ from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions
-from headrace.jobs.stores.store import JobStore, store_of
+from headrace.jobs.stores.store import Inserts, store_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash
@@ -204,7 +204,7 @@ def _queue(keys: QueueKeys) -> QueueOptions:
     return QueueOptions(keys.limit, limits)
 
 
-def crontab(keys: JobsKeys, workers: WorkerCatalogue, store: JobStore, settings: JobsSettings) -> Crontab:
+def crontab(keys: JobsKeys, workers: WorkerCatalogue, store: Inserts, settings: JobsSettings) -> Crontab:
     """Return the crontab of a config."""
     entries = [_entry(entry) for entry in keys.cron]
     return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers, settings.cipher))

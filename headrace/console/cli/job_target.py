@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,7 @@ from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import store_of
+from headrace.jobs.stores.store import JobStore, Role, store_of
 
 _READ: Final = ("name", "python_path", "jobs")
 EXAMPLE: Final = "headrace jobs list shop.yaml, or --store sqlite:///shop.db"
@@ -46,6 +44,14 @@ class WrongDatabase(CommandFailed):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"the database {path} holds no jobs: check the path, or run the config once")
+
+
+class MissingRole(CommandFailed):
+    """A store does not implement a role that a command needs."""
+
+    def __init__(self, store: str, role: Role) -> None:
+        self.role = role
+        super().__init__(f"a {store} has no role {role!r}, which this command needs: name another store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +82,16 @@ class Target:
         return self._read(imports=imports)[0]
 
     @asynccontextmanager
-    async def opened(self, *, imports: bool = False, must_have_jobs: bool = False) -> AsyncIterator[Jobs]:
+    async def opened(self, *roles: Role, imports: bool = False, must_have_jobs: bool = False) -> AsyncIterator[Jobs]:
         """Open the jobs while the block runs; nothing of them runs here. No error tells what a variable holds.
 
-        With `must_have_jobs` a database that has the tables of others alone is refused, and stays as it is.
+        `roles` are those of the store that the command needs; see `MissingRole`. With `must_have_jobs` a database that
+        has only tables of other programs is refused, and stays unchanged.
         """
         configured, redactor = self._read(imports=imports)
         try:
             jobs = build_jobs(configured, is_running=False)
-            _check_there(jobs, must_have_jobs=must_have_jobs)
+            _check_there(jobs.store, roles, must_have_jobs=must_have_jobs)
             async with jobs:
                 yield jobs
         except UsageError:
@@ -109,14 +116,18 @@ class Target:
         return config.jobs, config.redactor
 
 
-def _check_there(jobs: Jobs, *, must_have_jobs: bool) -> None:
-    """Refuse what would make a new file of a slip, and what no other process can see."""
-    store = jobs.store
-    if isinstance(store, MemoryStore):
+def _check_there(store: JobStore, roles: Sequence[Role], *, must_have_jobs: bool) -> None:
+    """Refuse a path without a file, which a typing error may be, and a store that no other process can see."""
+    if not store.is_shared:
         raise UsageError("--store", "a store in memory is only seen by its own process: name one that is kept")
-    if isinstance(store, SqliteStore) and not store.path.exists():
+    for role in roles:
+        if role not in store.roles:
+            raise MissingRole(type(store).__name__, role)
+    if store.path is None:
+        return
+    if not store.path.exists():
         raise BadStore("sqlite", f"has no file {store.path}: check the path, or run the config once")
-    if must_have_jobs and isinstance(store, SqliteStore) and has_wrong_schema(store.path, JOBS):
+    if must_have_jobs and has_wrong_schema(store.path, JOBS):
         raise WrongDatabase(store.path)
 
 

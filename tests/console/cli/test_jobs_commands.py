@@ -18,6 +18,7 @@ from headrace.console.cli.main import make_app
 from headrace.jobs.flows.workflow import Workflow
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.stores.sqlite_store import SqliteStore
 from tests.console.cli.command import HEADRACE
 from tests.console.cli.job_files import write_files
 from tests.fakes.elixir_rows import raw
@@ -303,3 +304,12 @@ def test_a_database_of_somebody_else_is_told_and_gets_no_tables(tmp_path: Path) 
         tables = connection.execute("select name from sqlite_master").fetchall()
     assert (result.exit_code, tables) == (1, [("orders",)])
     assert f"{path} holds no jobs: check the path" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_store_without_a_role_that_a_command_needs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqliteStore, "roles", frozenset({"inserts", "finds"}))
+    result = called("cancel", "work.yaml", "1")
+    assert result.exit_code == 1
+    assert "a SqliteStore has no role 'changes', which this command needs: name another store" in result.stderr
+    assert told("list", "work.yaml")["total"] == 5

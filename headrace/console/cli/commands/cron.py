@@ -16,7 +16,7 @@ from headrace.console.cli.streams import ExitCode
 async def list_cron(target: Target, *, as_json: bool) -> ExitCode:
     """Print the entries, when they were enqueued last, and when they are due next."""
     configured = target.configured(imports=False)
-    async with target.opened(must_have_jobs=True) as jobs:
+    async with target.opened("inserts", must_have_jobs=True) as jobs:
         entries = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).status()
     if as_json:
         values = [
@@ -52,7 +52,7 @@ async def run_cron(target: Target, *, as_json: bool) -> ExitCode:
     if len(target.arguments) != 1:
         raise UsageError("NAME", "name one entry, as in headrace cron run shop.yaml nightly")
     configured = target.configured(imports=True)
-    async with target.opened() as jobs:
+    async with target.opened("inserts") as jobs:
         inserted = await crontab(configured.keys, configured.workers, jobs.store, jobs.settings).run_now(
             target.arguments[0]
         )

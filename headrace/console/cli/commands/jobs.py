@@ -18,12 +18,12 @@ from headrace.console.cli.options import JsonOption, StoreOption, YesOption
 from headrace.console.cli.output import print_json, print_tables
 from headrace.console.cli.streams import ExitCode
 from headrace.jobs.errors import NoJob
+from headrace.jobs.flows.advance import AdvancerStore
 from headrace.jobs.flows.workflow import retry_flow
 from headrace.jobs.job import STATES, Job, JobState, NewJob, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import NAME, is_name
-from headrace.jobs.stores.store import JobStore
 from headrace.units import UnitError, parse_duration
 
 _ARGS_LENGTH = 60  # characters of args in a line of a list
@@ -121,7 +121,7 @@ def _iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
-JobChange = Callable[[JobStore, JobFilter], Awaitable[list[int]]]
+JobChange = Callable[[AdvancerStore, JobFilter], Awaitable[list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ async def list_jobs(
     if others:
         raise UsageError("FILE", f"unexpected argument {others[0]!r}: {EXAMPLE}")
     which = selection.filter(before_id=before_id)
-    async with target.opened(must_have_jobs=True) as jobs:
+    async with target.opened("finds", must_have_jobs=True) as jobs:
         found = await jobs.store.find(which, limit)
         total = await jobs.store.count(which)
     if as_json:
@@ -178,7 +178,7 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
     numbers = numbers_of(target.arguments)
     if not numbers:
         raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
-    async with target.opened(must_have_jobs=True) as jobs:
+    async with target.opened("finds", must_have_jobs=True) as jobs:
         found = [(number, await jobs.store.get(number)) for number in numbers]
     there = [job for _, job in found if job is not None]
     missing = [number for number, job in found if job is None]
@@ -203,7 +203,7 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     which = selection.filter(numbers)
     if verb.left_out and not numbers and which.states is None:
         which = replace(which, states=frozenset(STATES) - verb.left_out)
-    async with target.opened(must_have_jobs=True) as jobs:
+    async with target.opened("finds", "changes", must_have_jobs=True) as jobs:
         if not numbers:
             count = await jobs.store.count(which)
             if count and not is_confirmed(
@@ -229,7 +229,7 @@ async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool)
         )
     worker, *pairs = target.arguments
     args = named_values("NAME=VALUE", pairs)
-    async with target.opened(imports=True) as jobs:
+    async with target.opened("inserts", "finds", imports=True) as jobs:
         job = _new(jobs, worker, args, options)
         warning = await _doubt(jobs, job)
         (inserted,) = await jobs.insert([job])

@@ -22,7 +22,7 @@ _DIGITS: Final = 20  # more are no limit, however they begin; and Python refuses
 async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
     """Print what is configured, what was said since, and how many jobs there are."""
     limits = _limits(target)
-    async with target.opened(must_have_jobs=True) as jobs:
+    async with target.opened("queue_controls", "finds", must_have_jobs=True) as jobs:
         settings = {one.queue: one for one in await jobs.store.queue_settings()}
         counts = await jobs.store.counts()
     names = sorted({*limits, *settings, *(one.queue for one in counts)})
@@ -49,7 +49,7 @@ async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> Exi
     if not names:
         raise UsageError("NAME", "name the queues, as in headrace queues pause shop.yaml default")
     limits = _limits(target)
-    async with target.opened() as jobs:
+    async with target.opened("queue_controls", "finds") as jobs:
         await _check_known(names, limits, jobs.store)
         for name in names:
             await jobs.store.change_queue(name, is_paused=is_paused)
@@ -62,7 +62,7 @@ async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
         raise UsageError("NAME", "name one queue and its limit, as in headrace queues scale shop.yaml default 20")
     name, *rest = target.arguments
     limits = _limits(target)
-    async with target.opened() as jobs:
+    async with target.opened("queue_controls", "finds") as jobs:
         await _check_known([name], limits, jobs.store)
         if not rest:
             await jobs.store.forget_queue(name)

@@ -15,7 +15,7 @@ from headrace.stages.jobs import called_with, encoded
 
 async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> ExitCode:
     """Print what is known of a key; return 1 unless its result is there."""
-    async with target.opened(imports=True):
+    async with target.opened("inserts", "finds", imports=True):
         registry = _registry(target, name)
         positional, named = called_with(registry, key)
         values = encoded(registry, await registry.find(*positional, **named))
@@ -30,7 +30,7 @@ async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> Exi
 
 async def add_key(target: Target, name: str, key: str, *, as_json: bool) -> ExitCode:
     """Start the work of a key, unless it was started; do not wait for it."""
-    async with target.opened(imports=True):
+    async with target.opened("inserts", "finds", imports=True):
         registry = _registry(target, name)
         positional, named = called_with(registry, key)
         handle = await registry.add(*positional, **named)
