@@ -5,11 +5,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from headrace.database.forking import add_fork_hooks
+from typing_extensions import override
+
+from headrace.database.forking import Forkable, add_fork_hooks
 from headrace.telemetry.events import LOG
 
 
-class FileLock:
+class FileLock(Forkable):
     """Held by one holder at a time, of all in the OS processes of a machine; when one is killed it is free.
 
     It is a file of its own, beside the one that it stands for: SQLite loses its locks where somebody else in the OS
@@ -49,14 +51,9 @@ class FileLock:
                     self._path.unlink()
             os.close(file)
 
-    def before_fork(self) -> None:
-        """Do nothing: the lock stays the parent's."""
-
-    def after_fork_in_parent(self) -> None:
-        """Do nothing: the lock stays the parent's."""
-
+    @override
     def after_fork_in_child(self) -> None:
-        """Close the child's copy, which would keep the lock after the parent's death."""
+        # the copy of the child would keep the lock after the death of the parent
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)

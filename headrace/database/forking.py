@@ -2,12 +2,13 @@
 
 import os
 import threading
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 from weakref import WeakSet
 
 
-class Forkable(Protocol):
-    """An object that owns a thread or a connection; the methods run in the thread that forks."""
+class Forkable:
+    """The base of objects that own a thread, a lock or a connection; the methods run in the thread that forks."""
 
     def before_fork(self) -> None:
         """Close what the child must not inherit."""
@@ -39,22 +40,17 @@ def _before() -> None:
         one.before_fork()
 
 
-def _after_in_parent() -> None:
+def _after(call: Callable[[Forkable], None]) -> None:
     try:
         for one in _concerned:
-            one.after_fork_in_parent()
+            call(one)
     finally:
         _concerned.clear()
         _forking.release()
 
 
-def _after_in_child() -> None:
-    try:
-        for one in _concerned:
-            one.after_fork_in_child()
-    finally:
-        _concerned.clear()
-        _forking.release()
-
-
-os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+os.register_at_fork(
+    before=_before,
+    after_in_parent=lambda: _after(lambda one: one.after_fork_in_parent()),
+    after_in_child=lambda: _after(lambda one: one.after_fork_in_child()),
+)

@@ -8,14 +8,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from headrace.database.forking import add_fork_hooks
+from typing_extensions import override
+
+from headrace.database.forking import Forkable, add_fork_hooks
 from headrace.telemetry.events import LOG
 
 _FLOCK: Final = "hhqqi4x"
 """The C struct flock of Linux: type, whence, start, length, pid."""
 
 
-class OwnerLocks:
+class OwnerLocks(Forkable):
     """One byte of a file is locked for each owner; the kernel lets go of it when the OS process ends, however it ends.
 
     The file `NAME-owners` stands beside the file that is shared, since SQLite loses its locks where another piece of
@@ -76,14 +78,9 @@ class OwnerLocks:
         self._locked.clear()
         self._forget()
 
-    def before_fork(self) -> None:
-        """Do nothing: the locks stay the parent's."""
-
-    def after_fork_in_parent(self) -> None:
-        """Do nothing: the locks stay the parent's."""
-
+    @override
     def after_fork_in_child(self) -> None:
-        """Close the child's copy, which would keep the locks after the parent's death."""
+        # the copy of the child would keep the lock after the death of the parent
         self.close()
 
     def _forget(self) -> None:

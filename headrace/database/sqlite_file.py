@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from headrace.database.forking import add_fork_hooks
+from typing_extensions import override
+
+from headrace.database.forking import Forkable, add_fork_hooks
 from headrace.errors import HeadraceError
 from headrace.telemetry.events import LOG
 
@@ -211,10 +213,10 @@ class QueuedCall(Generic[R]):
             self.done.set_result(self.result)  # type: ignore[arg-type] # without an error there is a result
 
 
-class CallQueue:
-    """Takes orders for a thread, until closed; the thread takes them in groups, and tells how they ended.
+class CallQueue(Forkable):
+    """Takes calls for a thread, until closed; the thread takes them in groups, and tells how they ended.
 
-    A forked child has no such thread: it starts its own with its first order. What the parent still waits for is the
+    A forked child has no such thread: it starts its own with its first call. What the parent still waits for is the
     parent's alone.
     """
 
@@ -252,19 +254,19 @@ class CallQueue:
         self._ended.set_running_or_notify_cancel()  # who is cancelled while they wait for its end does not undo that
         self._thread.start()
 
+    @override
     def before_fork(self) -> None:
-        """Close the connection; where it is in use for longer than FORK_SECONDS, the child may not use the file."""
         self._is_parked = self.connection_lock.acquire(timeout=FORK_SECONDS)
         if self._is_parked and not self._is_inherited:
             self._disconnect()
 
+    @override
     def after_fork_in_parent(self) -> None:
-        """Let the thread go on."""
         if self._is_parked:
             self.connection_lock.release()
 
+    @override
     def after_fork_in_child(self) -> None:
-        """Have the next order start a thread of this OS process."""
         self._is_inherited = self._is_inherited or not self._is_parked
         self.connection_lock = threading.Lock()
         self._renew()
@@ -317,18 +319,18 @@ class CallQueue:
             return [], True
         if first is None:
             return [], False
-        orders = [first]
+        calls = [first]
         try:
-            while len(orders) < GROUP_LIMIT:
-                order = self._waiting.get_nowait()
-                if order is None:
-                    return orders, False
-                orders.append(order)
+            while len(calls) < GROUP_LIMIT:
+                call = self._waiting.get_nowait()
+                if call is None:
+                    return calls, False
+                calls.append(call)
         except queue.Empty:
             pass
-        return orders, True
+        return calls, True
 
-    def _put(self, order: QueuedCall[R]) -> None:
+    def _put(self, call: QueuedCall[R]) -> None:
         with self._is_taking_lock:  # what comes in before the end is told; nothing comes in behind it
             if self.is_closed:
                 raise SqliteError(self.path, "it is closed", "use it before its store is closed, or open it again")
@@ -338,7 +340,7 @@ class CallQueue:
                 if not self._was_started:
                     raise SqliteError(self.path, "it is not open", "open its store first")
                 self.start()
-            self._waiting.put(order)  # type: ignore[arg-type] # an order's kind of result is its own affair
+            self._waiting.put(call)  # type: ignore[arg-type] # an call's kind of result is its own affair
 
     def _stop(self) -> bool:
         """Ask the thread to end; return whether there is one."""
@@ -355,24 +357,24 @@ class CallQueue:
             self._ended.set_result(None)
 
 
-def deliver(orders: Sequence[QueuedCall[object]]) -> None:
+def deliver(calls: Sequence[QueuedCall[object]]) -> None:
     """Tell all whose work has ended, with one wake-up for each loop."""
     of_loops: dict[asyncio.AbstractEventLoop, list[QueuedCall[object]]] = {}
-    for order in orders:
-        if order.loop is None:
-            order.deliver()
+    for call in calls:
+        if call.loop is None:
+            call.deliver()
         else:
-            of_loops.setdefault(order.loop, []).append(order)
-    for loop, translated_error in of_loops.items():
+            of_loops.setdefault(call.loop, []).append(call)
+    for loop, ended in of_loops.items():
         try:
-            loop.call_soon_threadsafe(_deliver_all, translated_error)
+            loop.call_soon_threadsafe(_deliver_all, ended)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            LOG.debug("%d works on a SQLite file ended after their loop was closed", len(translated_error))
+            LOG.debug("%d works on a SQLite file ended after their loop was closed", len(ended))
 
 
-def _deliver_all(orders: Sequence[QueuedCall[object]]) -> None:
-    for order in orders:
-        order.deliver()
+def _deliver_all(calls: Sequence[QueuedCall[object]]) -> None:
+    for call in calls:
+        call.deliver()
 
 
 class FileChanges:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from headrace.database.sqlite_file import (
     CallQueue,
     DatabaseWork,
@@ -41,7 +43,47 @@ class _PeriodicCall:
     due_at: float = 0.0
 
 
-class SqliteWriter:
+class SqliteThread:
+    """A connection to the file, and the thread that owns it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self._file = SqliteFile(path)
+        self._connection: sqlite3.Connection | None = None
+        self._calls = CallQueue(path, self._serve, self._disconnect, name)
+
+    async def start(self) -> None:
+        """Open the file in the thread. Raises `SqliteError` when that fails; close it then, too."""
+        self._calls.start()
+        await self._calls.run(lambda _: None)
+
+    async def aclose(self) -> None:
+        """Finish the accepted calls, then close the file; a file that stays locked fails the calls that wait for it."""
+        await self._calls.aclose()
+
+    def close(self) -> None:
+        """Blocking version of `aclose`."""
+        self._calls.close()
+
+    def _serve(self) -> None:
+        """Serve calls until closed: the body of the thread."""
+        is_open = True
+        while is_open:
+            is_open = self._serve_next()
+        with self._calls.connection_lock:
+            self._disconnect()
+
+    def _serve_next(self) -> bool:
+        """Serve the calls that wait; return whether more may come."""
+        raise NotImplementedError
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+class SqliteWriter(SqliteThread):
     """Owns the connection that writes, and the thread in which it does.
 
     What was accepted is either committed when its future is done, or its future holds why not; nothing in between. A
@@ -55,22 +97,14 @@ class SqliteWriter:
         self, path: Path, *, synchronous: Synchronous = "full", opened: DatabaseWork[None] | None = None
     ) -> None:
         """`opened` is run once, in the first transaction: it makes the tables."""
-        self.path = path
-        self._file = SqliteFile(path)
+        super().__init__(path, "writes")
         self._synchronous = synchronous
         self._waits_for_disk = False
         self._lacks_room = False
         self._opened = opened
         self._periodic: list[_PeriodicCall] = []
-        self._connection: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._was_opened = False
-        self._orders = CallQueue(path, self._serve, self._disconnect, "writes")
-
-    async def start(self) -> None:
-        """Open the file and make the tables, in the writer's thread. Raises what that raises; close it then, too."""
-        self._orders.start()
-        await self.run(lambda _: None)
 
     def every(self, seconds: float, task: DatabaseWork[object]) -> None:
         """Run `task` about every `seconds`, whether or not there is anything else to write. Call it before `start`.
@@ -87,54 +121,42 @@ class SqliteWriter:
         On cancellation the work may be done all the same; it is done as a whole or not at all, and if it is, `unwanted`
         gets its result. Raises SqliteError when the file cannot be written. A file that is locked is waited for.
         """
-        return self._orders.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
+        return self._calls.run(work, is_durable=is_durable, unwanted=unwanted)  # no coroutine around it: it is hot
 
     def begin(self, work: DatabaseWork[R]) -> "asyncio.Future[R]":
         """Run `work` in the next transaction, not durably; return a future of the running loop. Raises SqliteError."""
-        return self._orders.begin(work)
+        return self._calls.begin(work)
 
     def post(self, work: DatabaseWork[object]) -> None:
         """Run `work` in the next transaction, and tell nobody."""
-        self._orders.post(work)
+        self._calls.post(work)
 
     def run_sync(self, work: DatabaseWork[R], *, is_durable: bool = True) -> R:
         """Do the same from any thread but the writer's own, and wait."""
-        return self._orders.run_sync(work, is_durable=is_durable)
+        return self._calls.run_sync(work, is_durable=is_durable)
 
-    async def aclose(self) -> None:
-        """Write all that was accepted, then close the file; a file that stays locked fails what waits for it."""
-        await self._orders.aclose()
+    @override
+    def _serve_next(self) -> bool:
+        due_calls = self._due_calls()
+        calls, is_open = self._calls.take(0.0 if due_calls else self._seconds_to_next())
+        with self._calls.connection_lock:
+            self._write(due_calls + calls)
+        deliver(calls)
+        for call in due_calls:
+            if call.error is not None:
+                LOG.warning("a periodic task of the SQLite file failed, and runs again when it is due: %r", call.error)
+        return is_open
 
-    def close(self) -> None:
-        """Do the same where there is no event loop to hold up."""
-        self._orders.close()
-
-    def _serve(self) -> None:
-        """Write group after group, until closed."""
-        is_open = True
-        while is_open:
-            due_calls = self._due_tasks()
-            orders, is_open = self._orders.take(0.0 if due_calls else self._seconds_to_next())
-            with self._orders.connection_lock:
-                self._write(due_calls + orders)
-            deliver(orders)
-            for task in due_calls:
-                if task.error is not None:
-                    LOG.warning("a chore of the SQLite file failed, and is done again when it is due: %r", task.error)
-        with self._orders.connection_lock:
-            self._disconnect()
-
+    @override
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        super()._disconnect()
         self._waits_for_disk = False
 
     def _has_periodic(self) -> bool:
         """Return whether this process has periodic calls: a forked child does not run those of its parent."""
         return bool(self._periodic) and self._was_opened and os.getpid() == self._pid
 
-    def _due_tasks(self) -> "list[QueuedCall[object]]":
+    def _due_calls(self) -> "list[QueuedCall[object]]":
         if not self._has_periodic():
             return []
         now = time.monotonic()
@@ -148,24 +170,24 @@ class SqliteWriter:
             return None
         return max(0.0, min(task.due_at for task in self._periodic) - time.monotonic())
 
-    def _write(self, orders: "Sequence[QueuedCall[object]]") -> None:
+    def _write(self, calls: "Sequence[QueuedCall[object]]") -> None:
         """Do all works in one transaction; if one fails, do each by itself, and say of each why it failed."""
-        if not orders:
+        if not calls:
             return
         try:
-            connection = self._ready(is_durable=any(order.is_durable for order in orders))
+            connection = self._ready(is_durable=any(call.is_durable for call in calls))
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
-            for order in orders:
-                order.error = self._translated(error)
+            for call in calls:
+                call.error = self._translated(error)
             return
         try:
-            self._commit(connection, orders)
+            self._commit(connection, calls)
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
-            if len(orders) == 1:
-                orders[0].error = self._translated(error)
+            if len(calls) == 1:
+                calls[0].error = self._translated(error)
             else:
-                for order in orders:
-                    self._write([order])
+                for call in calls:
+                    self._write([call])
 
     def _ready(self, *, is_durable: bool) -> sqlite3.Connection:
         """Return the connection, in a transaction that has just begun."""
@@ -179,10 +201,10 @@ class SqliteWriter:
         self._file.remember_log()
         return self._connection
 
-    def _commit(self, connection: sqlite3.Connection, orders: "Sequence[QueuedCall[object]]") -> None:
+    def _commit(self, connection: sqlite3.Connection, calls: "Sequence[QueuedCall[object]]") -> None:
         try:
-            for order in orders:
-                order.result = order.work(connection)
+            for call in calls:
+                call.result = call.work(connection)
             retry_while_locked(self.path, lambda: connection.execute("COMMIT"))
         except BaseException:
             _roll_back(connection)
@@ -220,7 +242,7 @@ class SqliteWriter:
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Begin to write; wait for other OS processes as long as they take, unless it is being closed."""
-        retry_while_locked(self.path, lambda: connection.execute("BEGIN IMMEDIATE"), lambda: self._orders.is_closed)
+        retry_while_locked(self.path, lambda: connection.execute("BEGIN IMMEDIATE"), lambda: self._calls.is_closed)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -228,70 +250,45 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-class SqliteReader:
+class SqliteReader(SqliteThread):
     """Owns a connection that only reads. Each work sees the file as it is when it begins: all that was committed."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = SqliteFile(path)
-        self._connection: sqlite3.Connection | None = None
-        self._orders = CallQueue(path, self._serve, self._disconnect, "reads")
-
-    async def start(self) -> None:
-        """Open the file, in the reader's thread. Raises SqliteError when it cannot be read."""
-        self._orders.start()
-        await self.run(lambda _: None)
+        super().__init__(path, "reads")
 
     async def run(self, work: DatabaseWork[R]) -> R:
         """Run `work`, and return its result. On cancellation the result is dropped."""
-        return await self._orders.run(work)
+        return await self._calls.run(work)
 
     def run_sync(self, work: DatabaseWork[R]) -> R:
         """Do the same from any other thread, and wait."""
-        return self._orders.run_sync(work)
+        return self._calls.run_sync(work)
 
-    async def aclose(self) -> None:
-        """Answer what was asked, then close the file."""
-        await self._orders.aclose()
+    @override
+    def _serve_next(self) -> bool:
+        calls, is_open = self._calls.take(None)
+        with self._calls.connection_lock:
+            for call in calls:
+                self._answer(call)
+        deliver(calls)
+        return is_open
 
-    def close(self) -> None:
-        """Do the same where there is no event loop to hold up."""
-        self._orders.close()
-
-    def _serve(self) -> None:
-        is_open = True
-        while is_open:
-            orders, is_open = self._orders.take(None)
-            with self._orders.connection_lock:
-                for order in orders:
-                    self._answer(order)
-            deliver(orders)
-        with self._orders.connection_lock:
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _answer(self, order: QueuedCall[object]) -> None:
+    def _answer(self, call: QueuedCall[object]) -> None:
         try:
             if self._connection is None:
                 self._connection = self._file.connect("query_only = ON")
             self._file.check()
             connection = self._connection
-            order.result = retry_while_locked(
-                self.path, lambda: _read(connection, order), lambda: self._orders.is_closed
-            )
+            call.result = retry_while_locked(self.path, lambda: _read(connection, call), lambda: self._calls.is_closed)
             self._file.remember_log()
         except BaseException as error:  # noqa: BLE001 - whoever ordered the work is told
-            order.error = translated(self.path, error)
+            call.error = translated(self.path, error)
 
 
-def _read(connection: sqlite3.Connection, order: QueuedCall[object]) -> object:
+def _read(connection: sqlite3.Connection, call: QueuedCall[object]) -> object:
     connection.execute("BEGIN")
     try:
-        return order.work(connection)
+        return call.work(connection)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

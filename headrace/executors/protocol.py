@@ -54,7 +54,7 @@ def packed_call(
     try:
         payload = pickle.dumps((function, args, kwargs), PROTOCOL)
     except Exception as error:
-        raise Unpicklable(name, "the function or an argument", _message(error)) from error
+        raise Unpicklable(name, "the function or an argument", class_and_message(error)) from error
     return _frame(CALL, payload)
 
 
@@ -92,7 +92,7 @@ def _result(name: str, payload: bytes) -> Returned[object] | Raised:
     try:
         return Returned(Unpickler(payload, None).load())
     except Exception as error:  # noqa: BLE001 - a __setstate__ may raise anything, and whoever calls is told
-        return Raised(Unpicklable(name, "the result", _message(error)))
+        return Raised(Unpicklable(name, "the result", class_and_message(error)))
 
 
 def unpacked_error(name: str, payload: bytes) -> Exception:
@@ -108,7 +108,3 @@ def unpacked_error(name: str, payload: bytes) -> Exception:
         error = RemoteError(name, class_name, message, text)
     error.__cause__ = RemoteTraceback(text)
     return error
-
-
-def _message(error: Exception) -> str:
-    return class_and_message(error)

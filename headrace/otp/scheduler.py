@@ -228,6 +228,14 @@ class TurnTimes:
         return self._blocked_seconds + (now - self._since) - (self.busy_seconds() - self._busy_before)
 
 
+def running_loop(what: str) -> asyncio.AbstractEventLoop:
+    """Return the loop that runs now. Raises `ForeignThread` where none does; `what` needs it."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ForeignThread(what, "loop.call_soon_threadsafe") from None
+
+
 _SCHEDULERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, "WeakSet[Scheduler]"]] = WeakKeyDictionary()
 """The one state of a module that there is: whoever asks what lives on a loop (`tree`) has been handed no scheduler, for
 nobody is to hand them all on. Nothing is kept alive by it, and no turn is decided by it."""
@@ -301,6 +309,11 @@ class Scheduler:
         """Return whether the caller runs on the loop's thread."""
         return threading.get_ident() == self._thread_id
 
+    def check_thread(self, what: str, instead: str = "loop.call_soon_threadsafe") -> None:
+        """Raise `ForeignThread`, which advises `instead`, unless the caller runs on the loop's thread."""
+        if not self.is_own_thread():
+            raise ForeignThread(what, instead)
+
     def check_loop(self, doing: str, name: str, instead: str = "loop.call_soon_threadsafe") -> None:
         """Refuse a call on process `name` from outside this loop.
 
@@ -314,8 +327,7 @@ class Scheduler:
         if running is self.loop:
             return
         what = f"{doing} {name!r}"
-        if not self.is_own_thread():
-            raise ForeignThread(what, instead)
+        self.check_thread(what, instead)
         if running is not None:
             raise ForeignLoop(what)
         if self.loop.is_closed():

@@ -8,7 +8,7 @@ from typing import Final, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, ov
 
 from typing_extensions import override
 
-from headrace.errors import CallToSelf, ForeignThread, ProcessError, TaskFailed, TaskTimeout
+from headrace.errors import CallToSelf, ProcessError, TaskFailed, TaskTimeout
 from headrace.otp.links import link, unlink
 from headrace.otp.process.process import CURRENT, ExitReason, Process
 from headrace.otp.process.state import check_timeout
@@ -231,9 +231,8 @@ class Task(Generic[R_co]):
         self._process.kill()
 
     def _check(self) -> None:
-        if not self._process.scheduler.is_own_thread():
-            what = f"wait for task {self.name!r}"
-            raise ForeignThread(what, "asyncio.run_coroutine_threadsafe")
+        what = f"wait for task {self.name!r}"
+        self._process.scheduler.check_thread(what, "asyncio.run_coroutine_threadsafe")
         if CURRENT.get(None) is self._process:
             raise CallToSelf(self.name)
 

@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
-from types import TracebackType
-from typing import ClassVar, Final, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from typing import ClassVar, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from typing_extensions import override
 
-from headrace.errors import ForeignThread, NoProcess, ProcessError, TooManyChildren
-from headrace.otp.process.process import Process, ProcessStatus
-from headrace.otp.process.state import SHUTDOWN_SECONDS, Kind, ProcessSettings, check_count
+from headrace.errors import NoProcess, ProcessError, TooManyChildren
+from headrace.otp.process.process import ProcessStatus
+from headrace.otp.process.state import SHUTDOWN_SECONDS, ProcessSettings, check_count
 from headrace.otp.process.task_process import TaskProcess, task_name
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.child_table import ChildEntry, ChildTable, start_and_wait, stop_and_wait
+from headrace.otp.supervision.child_table import ChildEntry, ChildTable
+from headrace.otp.supervision.supervisor import SupervisorProcess
 from headrace.otp.task import Task
 from headrace.otp.task_stream import StreamOptions, TaskSource, TaskStream
 
@@ -20,11 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
-"""Each of its tasks has a bound of its own."""
 
-
-class TaskSupervisor(Process[object]):
+class TaskSupervisor(SupervisorProcess):
     """Tasks without a restart, which end with their supervisor (OTP's `Task.Supervisor`).
 
     `async with TaskSupervisor("tasks") as tasks:` or as a child of a `Supervisor`. When it stops, its tasks have
@@ -33,7 +30,6 @@ class TaskSupervisor(Process[object]):
 
     __slots__ = ("_settings", "_tasks", "max_children")
 
-    kind: ClassVar[Kind] = "supervisor"
     restarts_children: ClassVar[bool] = False
 
     def __init__(
@@ -45,23 +41,12 @@ class TaskSupervisor(Process[object]):
         shutdown_seconds: float | None = SHUTDOWN_SECONDS,
     ) -> None:
         """Live on `scheduler`, or on a new one of the running loop, with at most `max_children` tasks at a time."""
-        super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
+        super().__init__(name, scheduler)
         if max_children is not None:
             check_count("max_children", max_children, 1, ", or None for any number")
         self.max_children = max_children
         self._settings = ProcessSettings(shutdown_seconds=shutdown_seconds)
         self._tasks: ChildTable[ChildEntry] = ChildTable(self)
-
-    async def __aenter__(self) -> Self:
-        """Start, and return once tasks may be started."""
-        await start_and_wait(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop, and wait until the last task has ended."""
-        await stop_and_wait(self, error)
 
     @overload
     def start_child(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
@@ -143,9 +128,7 @@ class TaskSupervisor(Process[object]):
         return [Task(process) for process in self.child_entries()]
 
     def _started(self, name: str, work: Callable[[], object]) -> TaskProcess:
-        if not self.scheduler.is_own_thread():
-            what = f"start of task {name!r}"
-            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        self.scheduler.check_thread(f"start of task {name!r}")
         if self.state is not ProcessStatus.RUNNING or self._stop_reason is not None:
             raise NoProcess(self.name)
         if self.max_children is not None and len(self._tasks.entries) >= self.max_children:

@@ -9,7 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
-from headrace.errors import ForeignThread, MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
+from headrace.errors import MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
 from headrace.otp.process.state import MAILBOX_LIMIT
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG
@@ -307,9 +307,8 @@ class Reply(Generic[R]):
 
     def _give(self, result: object, error: BaseException | None) -> None:
         owner = self._owner
-        if owner is not None and not owner.scheduler.is_own_thread():
-            what = f"reply of {owner.name!r}"
-            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        if owner is not None:
+            owner.scheduler.check_thread(f"reply of {owner.name!r}")
         if self.is_given:
             raise ReplyGiven(owner.name if owner is not None else "it")
         self._result, self._error = result, error

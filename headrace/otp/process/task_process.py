@@ -8,10 +8,10 @@ from typing import Final
 
 from typing_extensions import override
 
-from headrace.errors import BadOption, ForeignThread
+from headrace.errors import BadOption
 from headrace.otp.process.process import CURRENT, ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
-from headrace.otp.scheduler import IDLE, Scheduler
+from headrace.otp.scheduler import IDLE, Scheduler, running_loop
 from headrace.telemetry.events import LOG
 
 FAILED: Final = ("headrace", "task", "failed")
@@ -114,11 +114,7 @@ def present_scheduler(name: str) -> Scheduler:
     current = CURRENT.get(None)
     if current is not None and current.scheduler.is_own_thread():
         return current.scheduler
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        what = f"start of task {name!r}"
-        raise ForeignThread(what, "loop.call_soon_threadsafe") from None
+    loop = running_loop(f"start of task {name!r}")
     scheduler = _OUTSIDE.get(None)
     if scheduler is None or scheduler.loop is not loop:
         scheduler = Scheduler()

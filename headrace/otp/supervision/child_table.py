@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from headrace.errors import ChildKept, NameTaken, RestartsExhausted, StartFailed, Unrecoverable, describe
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.ref import Ref, check_end_of
+from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler, TurnTimes
 from headrace.otp.supervision.child_spec import Child, ChildCount, ChildInfo, ChildSpec, ChildState, counted
 from headrace.otp.supervision.restart import Restart, RestartWindow, Strategy, affected, wants_restart
@@ -438,39 +438,3 @@ class GroupTable(ChildTable[SupervisedEntry]):
             elif not entry.has_ended:
                 entry.process.stop()
                 await asyncio.shield(entry.process.terminated)
-
-
-async def start_and_wait(process: Child) -> None:
-    """Start a process and wait until it runs. On cancellation it is stopped, and waited for."""
-    process.start()
-    try:
-        await asyncio.shield(process.started)
-    except asyncio.CancelledError:
-        process.stop()
-        await asyncio.shield(process.terminated)
-        raise
-
-
-async def end(process: Child) -> ExitReason:
-    """Stop a process, wait until it has ended, and return why it has.
-
-    On cancellation it is waited for all the same; a second one leaves it to end by itself. Raises `WaitForSelf` in a
-    callback of one that it supervises.
-    """
-    check_end_of(cast("Process[object]", process), f"the end of {process.name!r}")
-    process.stop()
-    try:
-        return await asyncio.shield(process.terminated)
-    except asyncio.CancelledError:
-        await asyncio.shield(process.terminated)
-        raise
-
-
-async def stop_and_wait(process: Child, error: BaseException | None) -> None:
-    """End a process at the end of an `async with` that raised `error`, if anything; raise what the process ended with.
-
-    The block's own error goes before it.
-    """
-    reason = await end(process)
-    if error is None and isinstance(reason, BaseException):
-        raise reason

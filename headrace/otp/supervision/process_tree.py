@@ -1,14 +1,12 @@
 """The processes of an event loop, each below its supervisor."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from headrace.errors import ForeignThread
 from headrace.otp.process.process import Process
-from headrace.otp.scheduler import schedulers_of
+from headrace.otp.scheduler import running_loop, schedulers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,8 @@ class ProcessTree:
 
 def tree() -> ProcessTree:
     """Return what lives on the running loop. Raises `ForeignThread` where none runs."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        what = "tree()"
-        raise ForeignThread(what, "loop.call_soon_threadsafe") from None
-    roots = [root for scheduler in schedulers_of(loop) for root in scheduler.roots if isinstance(root, Process)]
+    schedulers = schedulers_of(running_loop("tree()"))
+    roots = [root for scheduler in schedulers for root in scheduler.roots if isinstance(root, Process)]
     return ProcessTree(tuple(_info(root) for root in sorted(roots, key=lambda root: root.name)))
 
 

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from headrace.errors import (
     ChildIsAlive,
-    ForeignThread,
     NoChild,
     NoProcess,
     Unrecoverable,
@@ -26,7 +25,7 @@ from headrace.otp.supervision.child_spec import (
     SupervisorOptions,
     check_options,
 )
-from headrace.otp.supervision.child_table import ChildStatus, GroupTable, SupervisedEntry, start_and_wait, stop_and_wait
+from headrace.otp.supervision.child_table import ChildStatus, GroupTable, SupervisedEntry
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart, RestartWindow
 
 T = TypeVar("T")
@@ -38,7 +37,51 @@ _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 _ALIVE: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
 
-class Supervisor(Process[object]):
+class SupervisorProcess(Process[object]):
+    """The base of supervisors: `async with` starts one, and stops it with its children."""
+
+    __slots__ = ()
+
+    kind: ClassVar[Kind] = "supervisor"
+
+    def __init__(self, name: str, scheduler: Scheduler | None) -> None:
+        super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
+
+    async def __aenter__(self) -> Self:
+        """Start; return once the children that are given run.
+
+        Raises `StartFailed` when a child does not start, once the children before it have ended. On cancellation the
+        supervisor is stopped, and waited for.
+        """
+        self.start()
+        try:
+            await asyncio.shield(self.started)
+        except asyncio.CancelledError:
+            self.stop()
+            await asyncio.shield(self.terminated)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the children, and wait until all have ended; raise the error with which the supervisor exited.
+
+        An error of the block is raised instead. On cancellation the children are waited for all the same; a second
+        cancellation leaves them to end alone. Raises `WaitForSelf` in a callback of a child.
+        """
+        check_end_of(self, f"the end of {self.name!r}")
+        self.stop()
+        try:
+            reason = await asyncio.shield(self.terminated)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.terminated)
+            raise
+        if error is None and isinstance(reason, BaseException):
+            raise reason
+
+
+class Supervisor(SupervisorProcess):
     """Children that are restarted as their specs and the strategy say, and stopped last started first.
 
     The restarts of all children count together: a child that fails counts once, however many are restarted with it. One
@@ -50,30 +93,14 @@ class Supervisor(Process[object]):
 
     __slots__ = ("_is_opening", "_specs", "table")
 
-    kind: ClassVar[Kind] = "supervisor"
-
     def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
         """Live on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
         check_options(options)
-        super().__init__(name, object, Scheduler() if scheduler is None else scheduler, _OWN_SETTINGS)
+        super().__init__(name, scheduler)
         window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
         self.table = GroupTable(self, window, options.get("strategy", "one_for_one"))
         self._specs = tuple(options.get("children", ()))
         self._is_opening = False
-
-    async def __aenter__(self) -> Self:
-        """Start, with the children given; return once they run.
-
-        Raises `StartFailed` when one of them does not start, once those before it have ended.
-        """
-        await start_and_wait(self)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop the children, last started first, and wait for them; raise what the supervisor gave up with."""
-        await stop_and_wait(self, error)
 
     def supervise(self, child: Child, restart: Restart = "permanent") -> None:
         """Watch over a process, and start it.
@@ -195,18 +222,14 @@ class Supervisor(Process[object]):
         return child.process
 
     def _child(self, name: str) -> SupervisedEntry:
-        if not self.scheduler.is_own_thread():
-            what = f"question about child {name!r}"
-            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        self.scheduler.check_thread(f"question about child {name!r}")
         child = self.table.entries.get(name)
         if child is None:
             raise NoChild(self.name, name, map(str, self.table.entries))
         return child
 
     def _check(self, name: str) -> None:
-        if not self.scheduler.is_own_thread():
-            what = f"start of {name!r}"
-            raise ForeignThread(what, "loop.call_soon_threadsafe")
+        self.scheduler.check_thread(f"start of {name!r}")
         if self.state not in _ALIVE or self._stop_reason is not None:
             raise NoProcess(self.name)
 
