@@ -1,4 +1,4 @@
-"""Stages of our own, which custom_stages.yaml names by their classes."""
+"""Stage classes that custom_stages.yaml uses."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,7 +9,7 @@ class Countdown(Producer[int]):
     """A source: emits the numbers from `start` down to 1."""
 
     class Options(BaseModel):
-        """The keys that a config may give this stage, beside those of every stage."""
+        """The keys of this stage, beside the keys of every stage."""
 
         model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class Steps(ProducerConsumer[int, int]):
 
 
 class Total(Consumer[int]):
-    """A sink: adds up what it receives, and prints the sum at the end."""
+    """A sink: adds up its events, and prints the sum at the end."""
 
     def __init__(self) -> None:
         self.sum = 0

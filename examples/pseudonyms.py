@@ -1,10 +1,10 @@
-"""A function that computes: it makes a pseudonym that nobody finds the household of again by trying all of them."""
+"""A function that needs computing time: it makes pseudonyms that are slow to guess."""
 
 import hashlib
 from collections.abc import Mapping
 
 ROUNDS = 2_000
-"""About a millisecond; a real one takes a hundred times as many."""
+"""About a millisecond. Use a hundred times as many for real data."""
 
 SALT = b"change me, and keep me"
 

@@ -10,7 +10,7 @@ from headrace import Consumer, Pipeline, Producer, ProducerConsumer, SubscribeTo
 
 
 class Readings(Producer[float]):
-    """Emits the readings of a thermometer, as many as are asked for."""
+    """Emits readings of a thermometer, at most as many as consumers asked for."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -24,7 +24,7 @@ class Readings(Producer[float]):
 
 
 class Means(ProducerConsumer[float, float]):
-    """Makes one mean of each batch, and may take its time: handlers are `def` or `async def`."""
+    """Emits the mean of each batch. A handler may be `def` or `async def`."""
 
     async def handle_events(self, events: list[float]) -> list[float]:
         await asyncio.sleep(0)
@@ -32,7 +32,7 @@ class Means(ProducerConsumer[float, float]):
 
 
 class Report(Consumer[float]):
-    """Prints what it gets."""
+    """Prints its events."""
 
     def handle_events(self, events: list[float]) -> None:
         for event in events:
@@ -40,7 +40,7 @@ class Report(Consumer[float]):
 
 
 async def words() -> AsyncIterator[str]:
-    """Yield words; any async iterable will do, and so will any iterable and any aiostream stream."""
+    """Yield words. A producer can read any iterable, async iterable or aiostream stream."""
     for word in ("demand", "upstream", "events", "downstream"):
         yield word
 
@@ -51,8 +51,8 @@ async def main() -> None:
     pipeline.add("means", Means, subscribe_to=SubscribeTo("readings", max_demand=50, min_demand=25))
     pipeline.add("report", Report, subscribe_to="means")
     spoken = pipeline.add("words", Producer.from_stream(words()))
-    async with pipeline:  # starts here, and at the end of the block lets all that is under way go through
-        async for word in spoken.stream(max_demand=2):  # asks for more only as it is read
+    async with pipeline:  # starts the run, and drains it at the end of the block
+        async for word in spoken.stream(max_demand=2):  # asks for more only as you read
             print(word)
         outcome = await pipeline.join()
     print("fine" if outcome.is_fine else outcome.reason)

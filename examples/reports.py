@@ -1,4 +1,4 @@
-"""A worker for `registry.yaml`: what one department of the shop has sold, read anew from all its purchases."""
+"""A worker for `registry.yaml`: makes the report of one department from all purchases."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ PURCHASES = Path(__file__).parent / "data" / "purchases.jsonl"
 
 @dataclass(frozen=True)
 class Report:
-    """What a department sold: items, dollars, and the product that was bought most often."""
+    """The sales of a department: items, dollars, and the product that was bought most often."""
 
     items: int
     dollars: float
@@ -21,7 +21,7 @@ class Report:
 
 @worker(name="till.report", record=True, max_attempts=3)
 def report(department: str) -> Report:
-    """Run in a thread, for it is a plain `def`: it takes its time, and holds up nobody."""
+    """Make the report. A plain `def` runs in a thread, so it does not block the event loop."""
     products: Counter[str] = Counter()
     dollars = 0.0
     with PURCHASES.open() as lines:
@@ -31,6 +31,6 @@ def report(department: str) -> Report:
                 products[bought["product"]] += bought["quantity"]
                 dollars += bought["value"]
     if not products:
-        raise LookupError(f"nobody has ever bought anything of {department!r}")
+        raise LookupError(f"there are no purchases of {department!r}")
     current_job().progress(1.0, f"{len(products)} products")
     return Report(products.total(), round(dollars, 2), products.most_common(1)[0][0])

@@ -30,7 +30,7 @@ class State(TypedDict):
 
 
 def the_shop(request: HttpRequest) -> Shop:
-    """Return the shop of the loop on which this request came in."""
+    """Return the shop of the event loop that received this request."""
     shop: Shop = request.scope["state"]["shop"]
     return shop
 
@@ -40,7 +40,7 @@ def ordered(request: HttpRequest) -> list[Order]:
 
 
 def refused(error: Exception) -> HttpResponse:
-    """Say why no order was taken in."""
+    """Return the answer for an order that was not accepted."""
     if isinstance(error, NoProcess):
         return HttpResponse("the shop takes no orders now\n", status=503)
     if isinstance(error, BufferFull | TimeoutError):
@@ -49,9 +49,9 @@ def refused(error: Exception) -> HttpResponse:
 
 
 async def orders(request: HttpRequest) -> HttpResponse:
-    """Stream what gets its price by GET; by POST accept orders, or refuse them at once.
+    """GET streams priced orders. POST accepts orders, or refuses them at once.
 
-    What is accepted goes through, even if the app is told to end.
+    Accepted orders are handled even if the app is stopped.
     """
     if request.method == "GET":
         return StreamingHttpResponse(lines(the_shop(request)), content_type="application/x-ndjson")
@@ -63,7 +63,7 @@ async def orders(request: HttpRequest) -> HttpResponse:
 
 
 async def orders_and_wait(request: HttpRequest) -> HttpResponse:
-    """Accept orders as soon as there is room: the client feels the back-pressure."""
+    """Accept orders when the buffer has space: the client waits."""
     try:
         await the_shop(request).order(ordered(request))
     except REFUSALS as error:
@@ -72,7 +72,7 @@ async def orders_and_wait(request: HttpRequest) -> HttpResponse:
 
 
 def orders_from_thread(request: HttpRequest) -> HttpResponse:
-    """Do the same in a sync view, which Django runs in a thread."""
+    """Accept orders in a sync view, which Django runs in a thread."""
     try:
         the_shop(request).order_from_thread(ordered(request))
     except REFUSALS as error:
@@ -81,7 +81,7 @@ def orders_from_thread(request: HttpRequest) -> HttpResponse:
 
 
 async def lines(shop: Shop) -> AsyncIterator[str]:
-    """Yield lines of JSON, as fast as the client reads."""
+    """Yield lines of JSON as fast as the client reads them."""
     async with aclosing(shop.priced()) as events:
         async for order in events:
             yield json.dumps(asdict(order)) + "\n"
@@ -92,7 +92,7 @@ async def totals(request: HttpRequest) -> HttpResponse:
 
 
 async def ready(request: HttpRequest) -> HttpResponse:
-    """Say how the pipeline is. A stage that crashed shows here; the app answers all the same."""
+    """Report the state of the pipeline. A stage that crashed is listed here, and the app still answers."""
     report = the_shop(request).report()
     return JsonResponse(report, status=200 if report["state"] == "running" else 503)
 
@@ -110,12 +110,12 @@ settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["localhost", "127.0.0.1
 
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[State]:
-    """Open a shop for this worker's loop; requests find it in their state. No two loops share one."""
+    """Make a shop for the event loop of this server process. Requests find it in their state."""
     shop = Shop()
-    async with shop.pipeline:  # at the end, all that was accepted goes through
+    async with shop.pipeline:  # at the end, all accepted orders are handled
         yield {"shop": shop}
     print("sold:", json.dumps(shop.sold), flush=True)
 
 
-# Django knows no ASGI lifespan; Starlette, which headrace brings, does, and hands every request on.
+# Django has no ASGI lifespan. Starlette, which headrace installs, has one, and passes every request to Django.
 application = Starlette(lifespan=lifespan, routes=[Mount("/", get_asgi_application())])

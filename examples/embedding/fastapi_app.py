@@ -26,9 +26,9 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-    """Open a shop for this worker's loop; requests find it in their state. No two loops share one."""
+    """Make a shop for the event loop of this server process. Requests find it in their state."""
     shop = Shop()
-    async with shop.pipeline:  # at the end, all that was accepted goes through
+    async with shop.pipeline:  # at the end, all accepted orders are handled
         yield {"shop": shop}
     print("sold:", json.dumps(shop.sold), flush=True)
 
@@ -70,31 +70,31 @@ app = FastAPI(
 
 @app.post("/orders", status_code=202)
 async def post_orders(orders: Orders, shop: TheShop) -> None:
-    """Accept orders, or refuse them at once. What is accepted goes through, even if the app is told to end."""
+    """Accept orders, or refuse them at once. Accepted orders are handled even if the app is stopped."""
     shop.order_nowait(orders)
 
 
 @app.post("/orders/wait", status_code=202)
 async def post_orders_and_wait(orders: Orders, shop: TheShop) -> None:
-    """Accept orders as soon as there is room: the client feels the back-pressure."""
+    """Accept orders when the buffer has space: the client waits."""
     await shop.order(orders)
 
 
 @app.post("/orders/sync", status_code=202)
 def post_orders_from_thread(orders: Orders, shop: TheShop) -> None:
-    """Do the same in a plain `def`, which FastAPI runs in a thread."""
+    """Accept orders in a plain `def`, which FastAPI runs in a thread."""
     shop.order_from_thread(orders)
 
 
 async def priced(shop: TheShop) -> AsyncIterator[AsyncIterator[Priced]]:
-    """Read the stage for one request, and leave it when the answer ends, however it ends."""
+    """Read the stage for one request, and close the stream when the answer ends."""
     async with aclosing(shop.priced()) as events:
         yield events
 
 
 @app.get("/orders")
 async def get_orders(events: Annotated[AsyncIterator[Priced], Depends(priced)]) -> StreamingResponse:
-    """Stream priced orders as lines of JSON, as fast as the client reads."""
+    """Stream priced orders as lines of JSON, as fast as the client reads them."""
     lines = (json.dumps(asdict(event)) + "\n" async for event in events)
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
@@ -106,6 +106,6 @@ async def get_totals(shop: TheShop) -> dict[str, int]:
 
 @app.get("/ready")
 async def get_ready(shop: TheShop) -> JSONResponse:
-    """Say how the pipeline is. A stage that crashed shows here; the app answers all the same."""
+    """Report the state of the pipeline. A stage that crashed is listed here, and the app still answers."""
     report = shop.report()
     return JSONResponse(report, 200 if report["state"] == "running" else 503)

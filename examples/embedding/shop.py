@@ -1,6 +1,6 @@
-"""The pipeline that both apps embed: orders come in by HTTP, get their price, and are added up.
+"""The pipeline of both apps: it receives orders, adds their prices, and counts the sold items.
 
-It knows nothing of HTTP, and nothing of it is global: every event loop makes a `Shop` of its own.
+It does not depend on HTTP and has no global state. Every event loop makes its own `Shop`.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from typing import Final
 from headrace import Consumer, Inbox, Pipeline, ProducerConsumer, StageSettings, SubscribeTo
 
 TIMEOUT_SECONDS: Final = 2.0
-"""How long a reader of the stream may stand still, for it holds up the others."""
+"""How long a reader of the stream may stand still. A reader holds up the other subscribers."""
 
 ROOM_SECONDS: Final = 5.0
-"""How long orders wait for room."""
+"""How long orders wait for space in the buffer."""
 
 CENTS: Final = {"tea": 350, "milk": 120, "sugar": 90}
 
@@ -35,14 +35,14 @@ class Priced:
 
 
 class Prices(ProducerConsumer[Order, Priced]):
-    """Gives orders their price. What the shop does not sell is a crash: the batch is lost and the stage restarts."""
+    """Adds the price to orders. An unknown product crashes the stage: the batch is lost, and the stage restarts."""
 
     def handle_events(self, events: list[Order]) -> list[Priced]:
         return [Priced(order.sku, order.count, order.count * CENTS[order.sku]) for order in events]
 
 
 class Totals(Consumer[Priced]):
-    """Adds up what was sold. The sums are handed in, so that they outlive a crash, and views can read them."""
+    """Counts sold items. The counter comes from outside, so it survives a crash and views can read it."""
 
     def __init__(self, sold: Counter[str]) -> None:
         self.sold = sold
@@ -53,36 +53,37 @@ class Totals(Consumer[Priced]):
 
 
 class Shop:
-    """One pipeline, and the words that views need of it.
+    """One pipeline, with the methods that views need.
 
-    Orders go in as a whole or not at all. Each word raises `NoProcess` once the pipeline drains or has ended.
+    Each method that accepts orders accepts all of them or none, and raises `NoProcess` when the pipeline drains or has
+    ended.
     """
 
     def __init__(self, room: int = 1000) -> None:
         self.sold: Counter[str] = Counter()
         self.pipeline = Pipeline("shop")
-        # An inbox emits nothing by itself; what nobody has asked for yet waits in its buffer, up to its bound.
+        # An inbox emits only events from outside. Until a consumer asks for them, they wait in its bounded buffer.
         self._orders = self.pipeline.add("orders", Inbox[Order], settings=StageSettings(buffer_size=room))
         self._prices = self.pipeline.add(
             "prices",
             Prices,
             subscribe_to=SubscribeTo("orders", max_demand=100),
-            # Whoever reads the stage sees every order, and takes none away from the totals.
+            # With broadcast, each reader gets every order, and the totals do too.
             settings=StageSettings(dispatcher="broadcast"),
         )
         self.pipeline.add("totals", partial(Totals, self.sold), subscribe_to="prices")
 
     def order_nowait(self, orders: Sequence[Order]) -> None:
-        """Take the orders in, or raise `BufferFull`."""
+        """Accept the orders, or raise `BufferFull`."""
         self._orders.emit_nowait(orders)
 
     async def order(self, orders: Sequence[Order]) -> None:
-        """Take the orders in as soon as there is room, or raise `TimeoutError`."""
+        """Accept the orders when there is space, or raise `TimeoutError`."""
         async with asyncio.timeout(ROOM_SECONDS):
             await self._orders.emit(orders)
 
     def order_from_thread(self, orders: Sequence[Order]) -> None:
-        """Do the same, from any thread."""
+        """Accept the orders from any thread when there is space, or raise `TimeoutError`."""
         taken = self.pipeline.emit_threadsafe("orders", orders)
         try:
             taken.result(ROOM_SECONDS)
@@ -91,15 +92,15 @@ class Shop:
             raise
 
     def priced(self) -> AsyncGenerator[Priced, None]:
-        """Yield what gets its price from now on, until the shop closes, or whoever reads it leaves or falls behind.
+        """Yield the orders that are priced from now on, until the shop closes.
 
-        A reader sets the pace, as every subscriber does: others may be 10 events ahead of it, and no more. One that
-        stands still gets `ReaderTooSlow`.
+        A reader sets the pace like every subscriber: the others are at most 10 events ahead of it. A reader that stands
+        still gets `ReaderTooSlow`.
         """
         return self._prices.stream(max_demand=10, timeout_seconds=TIMEOUT_SECONDS)
 
     def report(self) -> dict[str, object]:
-        """Say how the pipeline is: whether it runs, and what every stage has been through."""
+        """Return the state of the pipeline, and the restarts and errors of every stage."""
         snapshot = self.pipeline.snapshot()
         reason = self.pipeline.outcome().reason
         stages = [

@@ -1,17 +1,17 @@
-"""Results of long work that outlive the program: `examples/otp/results_at_once.py` with a file behind it.
+"""Stores results of long work on disk: the durable form of `examples/otp/results_at_once.py`.
 
-Run it twice with `python examples/jobs/results_kept.py results.db`: the second time the result is there at once.
+Run `python examples/jobs/results_kept.py results.db` twice: the second run finds the results at once.
 """
 
 import asyncio
 import sys
 
-from headrace.jobs import JobRegistry, Jobs, WorkerCatalogue, store_of, worker
+from headrace.jobs import JobRegistry, Jobs, worker
 
 
 @worker(name="results.long_running", record=True, max_attempts=1)
 async def long_running(key: str) -> str:
-    """Stand for work that takes its time."""
+    """Stands for work that takes time."""
     await asyncio.sleep(0.1)
     if key == "bad":
         raise ValueError("nothing can be made of this one")
@@ -20,13 +20,13 @@ async def long_running(key: str) -> str:
 
 async def main(path: str) -> None:
     results = JobRegistry(long_running, expires_in_seconds=3600)
-    async with Jobs(store_of(f"sqlite:///{path}"), WorkerCatalogue([long_running]), {"default": 10}):
+    async with Jobs(f"sqlite:///{path}", [long_running], {"default": 10}):
         for key in ("one", "bad"):
-            await results.add(key)  # starts the work once, in whatever process, and does not wait for it
-        print(await results.find("one"))  # at once
-        await asyncio.sleep(0.5)  # here the program does something else
+            await results.add(key)  # starts the work once for all processes, and does not wait for it
+        print(await results.find("one"))  # answers at once
+        await asyncio.sleep(0.5)  # stands for other work
         print(await results.find("one"))
-        print(type(await results.find("bad")).__name__)  # what failed says so, and may be added again
+        print(type(await results.find("bad")).__name__)  # a failed key may be added again
         print(await results.find("two"))
 
 

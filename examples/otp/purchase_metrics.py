@@ -1,4 +1,4 @@
-"""Fire and forget: every purchase sends a metric, and never waits for it, nor is hurt when that fails.
+"""Fire and forget: every purchase sends a metric without waiting for it. A failed metric does not affect the purchase.
 
 Run it with `python examples/otp/purchase_metrics.py`.
 """
@@ -9,14 +9,14 @@ from headrace import GenServer, Supervisor, Task
 
 
 class MetricService:
-    """Stands for a service somewhere on the network, which does not always answer."""
+    """Stands for a service on the network that does not always answer."""
 
     def __init__(self) -> None:
         self.received: list[tuple[str, float]] = []
         self.is_down = False
 
     async def add(self, name: str, value: float) -> None:
-        """Take one value in."""
+        """Add one value."""
         await asyncio.sleep(0.01)
         if self.is_down:
             raise ConnectionError("the metric service is down")
@@ -24,16 +24,16 @@ class MetricService:
 
 
 class Shop(GenServer):
-    """Sells. What becomes of the metric is none of the buyer's business, nor of the shop's."""
+    """Sells products. Neither the shop nor the buyer waits for the metric."""
 
     def __init__(self, metrics: MetricService) -> None:
         self.metrics = metrics
         self.sold = 0
 
     def buy(self, sku: str, price: float) -> str:
-        """Sell one; return the receipt."""
+        """Sell one product, and return the receipt."""
         self.sold += 1
-        Task.start(self.metrics.add, "shop_purchase_euros", price)  # a process of its own: this does not wait for it
+        Task.start(self.metrics.add, "shop_purchase_euros", price)  # runs in a process of its own
         return f"receipt {self.sold}: {sku}, {price:.2f} euros"
 
 
@@ -48,7 +48,7 @@ async def main() -> None:
         print(await shop.call(Shop.buy, "tea", 3.5))
         await asyncio.sleep(0.05)
         metrics.is_down = True
-        print(await shop.call(Shop.buy, "cake", 4.0))  # nobody notices
+        print(await shop.call(Shop.buy, "cake", 4.0))  # the buyer gets the receipt all the same
         await asyncio.sleep(0.05)
         print(f"metrics received: {metrics.received}; failed: {failures}")
 

@@ -1,4 +1,4 @@
-"""Results of long work, as one first writes it: `add` does the work itself, and `find` waits until its turn has come.
+"""Results of long work, one after the other: `add` does the work itself, and `find` waits for its turn.
 
 Run it with `python examples/otp/results_in_turn.py`.
 """
@@ -11,7 +11,7 @@ from headrace.errors import CallTimeout
 
 
 async def long_running(key: str) -> str:
-    """Stand for work that takes its time."""
+    """Stands for work that takes time."""
     await asyncio.sleep(0.1)
     if key == "bad":
         raise ValueError("nothing can be made of this one")
@@ -19,19 +19,19 @@ async def long_running(key: str) -> str:
 
 
 class Results(GenServer):
-    """Does one thing at a time: who asks while it works, waits, and then gets the result of all that came before."""
+    """Does one thing at a time: a call waits until all earlier work is done."""
 
     def __init__(self, values: dict[str, str]) -> None:
-        """Keep what is found in `values`; what shall survive a crash of this server is made outside of it."""
+        """Store results in `values`. It is made outside of this server, so it survives a crash."""
         self.values = values
 
     async def add(self, key: str) -> None:
-        """Do the work, unless it was done before."""
+        """Do the work, unless it is done."""
         if key not in self.values:
             self.values[key] = await long_running(key)
 
     def find(self, key: str) -> str | None:
-        """Return a result, or None when nobody has asked for it before."""
+        """Return a result, or None if the key was never added."""
         return self.values.get(key)
 
 
@@ -41,13 +41,13 @@ async def main() -> None:
         results = await supervisor.start_child(partial(Results, kept), name="results")
         await results.cast(Results.add, "one")  # returns at once
         try:
-            await results.within(0.02).call(Results.find, "one")  # its turn comes when `add` is through
+            await results.within(0.02).call(Results.find, "one")  # its turn comes when `add` has finished
         except CallTimeout as error:
             print(error)
         print(await results.call(Results.find, "one"))  # waits up to 5 s
         await results.cast(Results.add, "bad")
         await results.cast(Results.add, "two")
-        print(await results.call(Results.find, "two"))  # mail waits through the restart
+        print(await results.call(Results.find, "two"))  # waiting messages survive the restart
         print(f"kept outside: {', '.join(kept)}")
 
 

@@ -1,4 +1,4 @@
-"""Supervised tasks: work beside the caller, whose result is waited for later, and work that is done again if it fails.
+"""Supervised tasks: tasks whose result is awaited later, and a task that runs again when it fails.
 
 Run it with `python examples/otp/supervised_tasks.py`.
 """
@@ -13,35 +13,35 @@ PRICES = {"tea": 3.5, "cake": 4.0}
 
 
 async def price_of(sku: str) -> float:
-    """Look a price up, slowly."""
+    """Look up a price, slowly."""
     await asyncio.sleep(0.01)
     return PRICES[sku]
 
 
 async def forever() -> None:
-    """Wait for what never comes."""
+    """Wait for ever."""
     await asyncio.Event().wait()
 
 
 class Upload:
-    """Work that goes wrong the first time."""
+    """Work that fails the first time."""
 
     def __init__(self) -> None:
         self.attempts = 0
         self.done: list[str] = []
 
-    async def run(self, what: str) -> None:
-        """Send something."""
+    async def run(self, file: str) -> None:
+        """Send a file."""
         self.attempts += 1
         await asyncio.sleep(0)
         if self.attempts == 1:
-            raise ConnectionError("nobody answers")
-        self.done.append(what)
+            raise ConnectionError("the server does not answer")
+        self.done.append(file)
 
 
 async def results(say: Callable[[str], None]) -> None:
-    """Start tasks, go on with other things, and wait for each result as long as one likes."""
-    async with TaskSupervisor("prices") as tasks:  # at the end of the block its tasks have ended
+    """Start tasks, and await each result with a timeout of its own."""
+    async with TaskSupervisor("prices") as tasks:  # the block ends when its tasks have ended
         tea = tasks.start_child(price_of, "tea")
         rum = tasks.start_child(price_of, "rum")
         say("both prices are being looked up")
@@ -59,7 +59,7 @@ async def results(say: Callable[[str], None]) -> None:
 
 
 async def again(say: Callable[[str], None]) -> None:
-    """Have a supervisor run a task again until it has come to its end."""
+    """Let a supervisor run a task again until it succeeds."""
     upload = Upload()
     async with Supervisor("uploads") as supervisor:
         ref = await supervisor.start_child(Task.child_spec(upload.run, "report.csv", restart="transient"))
