@@ -79,10 +79,10 @@ def machine() -> Iterator[Line]:
         through = partial(run, partial(queues, work))
         yield at_least(f"chain of ints {name}, against asyncio.Queue(2)", ratio(through, staged), queued.get(key))
         blind = partial(run, partial(stages, work, measure=False))
-        yield at_most(f"metrics on, chain {name}", (1 / ratio(blind, staged) - 1) * 100, metered.get(key), "%")
+        yield at_most(f"cost of metrics, chain {name}", (1 / ratio(blind, staged) - 1) * 100, metered.get(key), "%")
     dicts = Work(Purchases, LoosePurchases, SetField, Count, 200_000, 1000, 500)
     yield at_least(
-        "5-field dicts, one set by copy 1000/500, against bare calls",
+        "dicts, one field set in a copy 1000/500, against bare calls",
         ratio(partial(calls, dicts), partial(run, partial(stages, dicts))),
         0.85,
     )
@@ -94,15 +94,15 @@ def machine() -> Iterator[Line]:
         None,
     )
     yield at_least(
-        "broadcast to 3 100/50, against 3 lists handed on", ratio(plain_tasks, partial(run, broadcast)), None
+        "broadcast to 3 consumers 100/50, against 3 plain lists", ratio(plain_tasks, partial(run, broadcast)), None
     )
     yield at_least(
-        "fan-in of 2 100/50, against a chain",
+        "2 producers into one chain 100/50, against 1 producer",
         ratio(partial(run, partial(stages, ints(100, 50, 200_000))), partial(run, fan_in)),
         None,
     )
     yield at_least(
-        "acknowledged 100/50, against plain",
+        "acknowledged events 100/50, against plain events",
         ratio(partial(run, partial(stages, ints(100, 50, 50_000))), partial(run, acknowledged)),
         None,
     )
@@ -114,8 +114,8 @@ def machine() -> Iterator[Line]:
     yield at_most("idle latency through 3 stages, p50", statistics.median(found), 30, "µs")
     yield at_most("idle latency through 3 stages, p99", found[int(len(found) * 0.99)], None, "µs")
     grown, most, allowed = asyncio.run(slow_consumer())
-    yield at_most("10 M events, consumer 10x slower: memory grown", grown, 1, "MiB")
-    yield at_most("10 M events, consumer 10x slower: in flight", most, allowed, "events")
+    yield at_most("10 M events, consumer 10x slower: growth of memory", grown, 1, "MiB")
+    yield at_most("10 M events, consumer 10x slower: most in flight", most, allowed, "events")
     yield at_most("headrace --help", command_seconds("--help"), 0.4, "s")
     yield at_most("headrace validate", command_seconds("validate", "examples/purchases.yaml"), 0.4, "s")
 
@@ -147,8 +147,8 @@ def processes() -> Iterator[Line]:
     for name, theirs, ours in pairs:
         yield at_least(name, ratio(partial(run, theirs), partial(run, ours), FEW), None)
     weight = run(server_bytes)
-    yield at_most("10,000 live GenServers, each", weight, None, "bytes")
-    yield at_least("the same, in tasks that wait for a queue each", run(task_bytes) / weight, None)
+    yield at_most("memory of each of 10,000 GenServers", weight, None, "bytes")
+    yield at_least("memory of each of 10,000 tasks with a queue, against that", run(task_bytes) / weight, None)
 
 
 def executors() -> Iterator[Line]:
@@ -156,27 +156,28 @@ def executors() -> Iterator[Line]:
     yield at_least("1 ms calls in 2 OS processes, against inline", ratio(inline, partial(run, outside)), 1.7)
     by_two = partial(run, partial(burning, Concurrency(2, "subprocess")))
     yield at_least(
-        "map of 1 ms, executor subprocess on 2, against inline", ratio(partial(run, burning), by_two, FEW), 1.7
+        "map with 1 ms of work in 2 OS processes, against inline", ratio(partial(run, burning), by_two, FEW), 1.7
     )
     trips = statistics.median(run(round_trip_microseconds) for _ in range(FEW))
-    yield at_most("a call to an OS process and back", trips, None, "µs")
+    yield at_most("one call to an OS process, with its reply", trips, None, "µs")
     starts = statistics.median(run(start_seconds) for _ in range(FEW))
-    yield at_most("an OS process started, called once and ended", starts * 1000, None, "ms")
+    yield at_most("start, one call and end of an OS process", starts * 1000, None, "ms")
 
 
 def main() -> None:
-    """Print the table, or compare the hot paths with those of another commit."""
+    """Print the table of docs/benchmarks.md, or compare the hot paths with those of another commit."""
     if sys.argv[1:2] == ["hot"]:
         sys.exit(hot.main(sys.argv[2:]))
     print(
         f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}, {platform.system()}"
     )
-    print(f"ratios: medians of {RUNS} pairs of runs, of {FEW} where there is no budget yet; more is better")
+    print(f"Ratios are medians of {FEW} to {RUNS} pairs of runs; more is better.")
     print()
-    print(f"{'work':62}{'found':>14}  bound")
+    print(f"| {'work':62} | {'result':>14} | {'bound':22} |            |")
+    print(f"|{'-' * 64}|{'-' * 16}|{'-' * 24}|------------|")
     for line in lines(" ".join(sys.argv[1:])):
-        verdict = "" if line.is_met is None else ("met" if line.is_met else "MISSED")
-        print(f"{line.work:62}{line.figure:>14}  {line.bound:22}{verdict}", flush=True)
+        mark = "" if line.is_met is None else ("met" if line.is_met else "**missed**")
+        print(f"| {line.work:62} | {line.figure:>14} | {line.bound:22} | {mark:10} |", flush=True)
 
 
 if __name__ == "__main__":

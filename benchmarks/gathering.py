@@ -55,4 +55,4 @@ def plain() -> float:
 
 def lines() -> Iterator[Line]:
     """Measure lists of 100."""
-    yield at_least("batch of 100, against lists cut by hand", ratio(plain, lambda: asyncio.run(staged())), None)
+    yield at_least("batch of 100, against slices of a list", ratio(plain, lambda: asyncio.run(staged())), None)

@@ -1,4 +1,4 @@
-"""Jobs against the least queue on SQLite, and against a peer."""
+"""Jobs against the smallest possible queue on SQLite, and against a peer."""
 
 import asyncio
 import tempfile
@@ -14,24 +14,24 @@ from benchmarks.measure import Line, all_arrived, at_least, at_most, ratio
 
 TOTAL: Final = 20_000
 PEER_TOTAL: Final = 2_000
-"""Tasks of the peer: fewer, for it takes as long for them."""
+"""Tasks of the peer: fewer, because each takes longer."""
 
 RUNS: Final = 5
 """Pairs of runs."""
 
 AT_ONCE: Final = 2
-"""Claims of the least queue that are under way at a time: with one, thread and loop would wait for each other."""
+"""Claims of the smallest queue in progress at a time: with one, thread and loop would wait for each other."""
 
-_LIMIT: Final = "that"
-_BY_ROW: Final = "the same, row by row"
-_TABLES: Final = {_LIMIT: OBAN, _BY_ROW: BY_ROW, "3 columns": LEAST}
-"""The limit, which has the bounds, and what else is printed to judge it by."""
+_LIMIT: Final = "the smallest queue"
+_BY_ROW: Final = "it, row by row"
+_TABLES: Final = {_LIMIT: OBAN, _BY_ROW: BY_ROW, "it, with 3 columns": LEAST}
+"""The smallest queue on Oban's table, to which the bounds apply, and two variants of it for comparison."""
 
 Run = Callable[[Path], Awaitable[float]]
 
 
 async def limit_worked_off(path: Path, mode: Mode, table: Table) -> float:
-    """Return the seconds that the least queue takes for no-op jobs, from its opening until it is closed."""
+    """Return the seconds that the smallest queue takes for no-op jobs, from its opening until it is closed."""
     done: list[int] = []
 
     async def noop(number: int) -> None:
@@ -50,7 +50,7 @@ async def limit_worked_off(path: Path, mode: Mode, table: Table) -> float:
 
 
 async def limit_filled(path: Path, mode: Mode, table: Table) -> float:
-    """Return the seconds that the least queue takes to insert many at a time."""
+    """Return the seconds that the smallest queue takes to insert many jobs at a time."""
     calls = jobs_runs.numbers(TOTAL)
     async with LeastQueue(path, mode, table) as queue:
         start = time.perf_counter()
@@ -62,7 +62,7 @@ async def limit_filled(path: Path, mode: Mode, table: Table) -> float:
 
 
 async def limit_enqueued(path: Path, mode: Mode) -> float:
-    """Return the seconds that the least queue takes for 100 callers who insert one at a time."""
+    """Return the seconds that the smallest queue takes for 100 callers that insert one job at a time."""
 
     async def call(some: range) -> None:
         for number in some:
@@ -79,13 +79,13 @@ async def limit_enqueued(path: Path, mode: Mode) -> float:
 
 
 async def ours_worked_off(path: Path, mode: Mode, limit: int = 100) -> float:
-    """Return the seconds that we take for the same."""
+    """Return the seconds that headrace takes for no-op jobs."""
     await jobs_runs.filled(path, TOTAL)
     return await jobs_runs.worked_off(path, TOTAL, mode, limit)
 
 
 def fresh(work: Run) -> float:
-    """Run it on a file of its own, in a loop of its own."""
+    """Run `work` on a file of its own, in an event loop of its own."""
     with tempfile.TemporaryDirectory() as folder:
 
         async def run() -> float:
@@ -95,7 +95,7 @@ def fresh(work: Run) -> float:
 
 
 def peer(*options: str) -> float:
-    """Return what the peer would take for as many jobs."""
+    """Return the seconds that the peer would take for as many jobs."""
     with tempfile.TemporaryDirectory() as folder:
         return jobs_peer.worked_off(Path(folder), PEER_TOTAL, *options) * TOTAL / PEER_TOTAL
 
@@ -118,8 +118,10 @@ def _of_mode(mode: Mode) -> Iterator[Line]:
     ours = partial(ours_worked_off, mode=mode)
     limit = limits[_LIMIT]
     seconds = fresh(limit)
-    yield at_most(f"the least queue on Oban's table, {mode}, worked off", seconds / TOTAL * 1e6, None, "µs a job")
-    yield at_least(f"no-op jobs, limit 10, {mode}, against that", against(limit, partial(ours, limit=10)), None)
+    yield at_most(f"the smallest queue, {mode}: time per job", seconds / TOTAL * 1e6, None, "µs")
+    yield at_least(
+        f"no-op jobs, limit 10, {mode}, against the smallest queue", against(limit, partial(ours, limit=10)), None
+    )
     for table, theirs in limits.items():
         bound = 0.35 if table == _LIMIT else None
         yield at_least(f"no-op jobs, limit 100, {mode}, against {table}", against(theirs, ours), bound)
@@ -129,4 +131,4 @@ def _of_mode(mode: Mode) -> Iterator[Line]:
         yield at_least(f"enqueue_many, {mode}, against raw inserts{how}", against(raw, filled), bound)
     enqueued = partial(jobs_runs.enqueued, total=TOTAL, mode=mode)
     found = against(partial(limit_enqueued, mode=mode), enqueued)
-    yield at_least(f"enqueue by 100 callers, {mode}, against the least queue", found, 0.4)
+    yield at_least(f"enqueue by 100 callers, {mode}, against the smallest queue", found, 0.4)

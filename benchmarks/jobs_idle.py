@@ -99,8 +99,8 @@ def lines() -> Iterator[Line]:
     """Measure, and yield one line after the other."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.db"
-        yield at_most("an idle queue, of one core", asyncio.run(_idle(path)), 1, "%")
+        yield at_most("CPU use of an idle queue, of one core", asyncio.run(_idle(path)), 1, "%")
         here = asyncio.run(_here(path))
-        yield at_most("an idle queue starts a job, full, p50", statistics.median(here), None, "ms")
-        yield at_most("an idle queue starts a job, full, p99", here[int(len(here) * 0.99)], 20, "ms")
-        yield at_most("the same, of another OS process, slowest", asyncio.run(_elsewhere(path))[-1], 1000, "ms")
+        yield at_most("delay of a job in an idle queue, full, p50", statistics.median(here), None, "ms")
+        yield at_most("delay of a job in an idle queue, full, p99", here[int(len(here) * 0.99)], 20, "ms")
+        yield at_most("delay of a job from another OS process, slowest", asyncio.run(_elsewhere(path))[-1], 1000, "ms")
