@@ -1,4 +1,4 @@
-"""A checked config becomes stages, jobs and dead letters."""
+"""A checked config becomes stages."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -8,24 +8,10 @@ from typing import ClassVar, Final
 from typing_extensions import override
 
 from headrace.config.check.config import Config, ConfiguredStage
-from headrace.config.check.jobs import ConfiguredJobs
 from headrace.config.check.stage_names import expanded_names, has_disk_buffer, keep_name, read_name
-from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
-from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
+from headrace.config.keys.pipeline import SubscriptionKeys
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys
-from headrace.dead_letters.sqlite_store import dead_letters_of
-from headrace.dead_letters.store import DeadLetterLimits, DeadLetterStore
 from headrace.expressions import Expression
-from headrace.jobs.job import NewJob
-from headrace.jobs.jobs import Jobs
-from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
-from headrace.jobs.maintenance.maintenance import KEPT, Retention
-from headrace.jobs.results import JobRegistry
-from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
-from headrace.jobs.running.encryption import ArgsCipher
-from headrace.jobs.running.worker_catalogue import WorkerCatalogue
-from headrace.jobs.settings import JobsSettings, QueueOptions
-from headrace.jobs.stores.store import Inserts, store_of
 from headrace.pipeline.dispatchers.demand import DemandDispatcher
 from headrace.pipeline.dispatchers.dispatcher import Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher, stable_hash
@@ -36,8 +22,7 @@ from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
 from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
 from headrace.stages.edges.sqlite_log import EventLog
-from headrace.stages.jobs import registry_over
-from headrace.stages.sources.receive_http import ReceiveHttp
+from headrace.stages.options import StageType
 
 MOST_AHEAD: Final = 10_000
 """Events that a source holds in memory at most while its buffer takes no more: of those a crash loses all."""
@@ -57,8 +42,8 @@ def add_buffered(
 
 def _source(make: Callable[[], Stage]) -> Stage:
     source = make()
-    if isinstance(source, ReceiveHttp):
-        source.answer_when_kept()
+    if isinstance(source, StageType):
+        source.acknowledge_when_stored()
     return source
 
 
@@ -94,7 +79,7 @@ def to_all_copies(to: SubscribeTo, copies: Mapping[str, Sequence[str]]) -> list[
     return [replace(to, producer=name) for name in copies[to.producer]]
 
 
-def build(config: Config, topology: Topology, jobs: Jobs | None = None) -> None:
+def build(config: Config, topology: Topology, jobs: object = None) -> None:
     """Add the stages of a config to a topology, in the order of the file; those that need jobs get `jobs`."""
     copies = {stage.name: expanded_names(stage) for stage in config.stages}
     for stage in config.stages:
@@ -162,87 +147,3 @@ def _hash(keys: DispatcherKeys) -> Callable[[object], Hashable | None] | None:
     if isinstance(count, int):
         return lambda event: stable_hash(by(event)) % count
     return by
-
-
-def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: Callable[[str], str] = str) -> Jobs:
-    """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues.
-
-    `redact` hides in the errors of jobs what the store must not hold.
-    """
-    keys, workers = configured.keys, configured.workers
-    settings = JobsSettings(
-        grace_seconds=keys.grace,
-        kept=_kept(keys.keep),
-        cipher=keys.cipher(),
-        logs_failures=keys.log_failures,
-        redact=redact,
-    )
-    if keys.cron and is_running:
-        settings = replace(settings, periodic_tasks=[lambda store: crontab(keys, workers, store, settings)])
-    queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
-    return Jobs(store_of(keys.store), workers, queues, settings)
-
-
-def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:
-    """Return registries by name: those that the file names, and of every worker that records, by its own name."""
-    found = {one.name: registry_over(one) for one in configured.workers if one.options.record}
-    for name, keys in configured.keys.registries.items():
-        worker = configured.workers.get(keys.worker)
-        if worker is not None:
-            found[name] = registry_over(worker, keys.expires_in)
-    return found
-
-
-def _queue(keys: QueueKeys) -> QueueOptions:
-    rate, at_once = keys.rate_limit, keys.global_limit
-    if rate is None and at_once is None:
-        return QueueOptions(keys.limit)
-    limits = QueueLimits(
-        None if at_once is None else GlobalLimit(at_once.count, at_once.partition),
-        None if rate is None else RateLimit(rate.rate.events, rate.rate.period_seconds, rate.burst, rate.partition),
-    )
-    return QueueOptions(keys.limit, limits)
-
-
-def crontab(keys: JobsKeys, workers: WorkerCatalogue, store: Inserts, settings: JobsSettings) -> Crontab:
-    """Return the crontab of a config."""
-    entries = [_entry(entry) for entry in keys.cron]
-    return Crontab(store, entries, settings.now, lambda entry: _job(entry, workers, settings.cipher))
-
-
-def _entry(keys: CronKeys) -> CronEntry:
-    return CronEntry(
-        schedule=keys.schedule,
-        worker=keys.worker,
-        args=keys.args,
-        queue=keys.queue,
-        timezone=keys.timezone,
-        name=keys.known_as,
-        catch_up=keys.catch_up,
-        catch_up_limit=keys.catch_up_limit,
-    )
-
-
-def _job(entry: CronEntry, workers: WorkerCatalogue, cipher: ArgsCipher | None) -> NewJob:
-    """Return the job of an entry as its worker would keep it, in the queue that the entry names."""
-    worker = workers.get(entry.worker)
-    if worker is None:
-        return plain_job(entry)
-    job = worker.new(**entry.args)
-    if cipher is not None and worker.options.encrypted:
-        job = cipher.sealed(job)
-    return job if entry.queue is None else replace(job, queue=entry.queue)
-
-
-def _kept(keys: KeepKeys) -> list[Retention]:
-    """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
-    own: Mapping[str, KeptKeys | None] = dict(keys)
-    return [
-        one if (keys_given := own[one.state]) is None else Retention(one.state, keys_given.age, keys_given.count)
-        for one in KEPT
-    ]
-
-
-def build_dead_letters(keys: DeadLettersKeys) -> DeadLetterStore:
-    """Return the store, not open yet."""
-    return dead_letters_of(keys.store, DeadLetterLimits(keys.max_age, keys.max_size, keys.max_events))

@@ -1,12 +1,12 @@
 """Stage types that a config names by their class: `module:Class`."""
 
 from importlib import import_module
-from typing import Final, cast
+from typing import Final
 
-from headrace.config.stage_types import NO_STAGE, AnyStage, BrokenType, StageType, kind_of, options_of
+from headrace.config.stage_types import NO_STAGE, BrokenType, LoadedType, kind_of, loaded_type
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import FunctionError, FunctionName, import_function, parse_function
-from headrace.stages.options import Options
+from headrace.stages.options import StageType
 
 SHAPE: Final = "the class of a stage is written module:Class, as in shop.stages:Enrich"
 
@@ -22,10 +22,6 @@ class NotAStage(BrokenType):
         )
 
 
-class NoOptions(Options):
-    """The options of a class that has none: any key but the common ones is a finding."""
-
-
 class NotImported(ProducerConsumer[object, object]):
     """Stands for a class that was not imported; its stages cannot be made."""
 
@@ -33,7 +29,7 @@ class NotImported(ProducerConsumer[object, object]):
         raise BrokenType("module:Class", "the config was checked without imports: check it with them first")
 
 
-def custom_type(text: str, *, imports: bool) -> StageType:
+def custom_type(text: str, *, imports: bool) -> LoadedType:
     """Return the type of `module:Class`; without `imports` only its spelling is checked.
 
     Raises FunctionError where it cannot be imported, and `NotAStage` where it is no class of stages.
@@ -41,18 +37,15 @@ def custom_type(text: str, *, imports: bool) -> StageType:
     name = _parsed(text)
     if not imports:
         return unread_type(text)
-    found: object = import_function(name)
-    kind, options = kind_of(found), options_of(found)
-    if kind is None:
+    found = loaded_type(text, import_function(name))
+    if found is None:
         raise NotAStage(name)
-    stage = cast("type[AnyStage]", found)
-    needs_jobs = bool(getattr(found, "needs_jobs", False))
-    return StageType(text, kind, options or NoOptions, stage, needs_jobs, takes_options=options is not None)
+    return found
 
 
-def unread_type(name: str) -> StageType:
+def unread_type(name: str) -> LoadedType:
     """Return a type of which only the name is known: its class was not imported."""
-    return StageType(name, None, NoOptions, NotImported, takes_options=False)
+    return LoadedType(name, None, NotImported, StageType)
 
 
 def dotted(text: str) -> str | None:

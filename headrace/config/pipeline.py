@@ -1,92 +1,20 @@
 """`Pipeline`: a topology made of a config, with its services."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Self
 
-from headrace.config.build import build, build_dead_letters, build_jobs
+from headrace.config.build import build
 from headrace.config.check.config import Config
 from headrace.config.files import load_file, load_text
 from headrace.config.keys.pipeline import ListenKeys
-from headrace.dead_letters.service import DeadLetterService
-from headrace.dead_letters.store import DeadLetterStore
-from headrace.errors import HeadraceError
-from headrace.jobs.jobs import Jobs
-from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology
-from headrace.telemetry.events import LOG
 
-CLOSE_SECONDS: Final = 60.0
-"""How long the jobs of a run may take to close beyond the grace of running jobs."""
-
-
-class JobsService:
-    """Runs jobs beside the stages of a run, as a `Service`."""
-
-    name = "jobs"
-    has_own_work = True
-    dead_letter_handler = None
-
-    def __init__(self, jobs: Jobs) -> None:
-        self.jobs = jobs
-        self.failure: HeadraceError | None = None
-        self._are_awaited = False
-        self._is_open = False
-        self._has_logged = False
-        self._close_lock = asyncio.Lock()
-
-    @property
-    def close_seconds(self) -> float:
-        """How long `close` may take: the grace of running jobs, and some time to write their states."""
-        return self.jobs.settings.grace_seconds + CLOSE_SECONDS
-
-    async def open(self) -> None:
-        """Open the store and run the queues. Raises what the store raises, and nothing is open then."""
-        await self.jobs.open()
-        self._is_open = True
-
-    async def attach(self, run: Run) -> None:
-        """Find out whether stages of the run wait for jobs."""
-        callbacks = (process.first for process in run.processes.values())
-        self._are_awaited = any(getattr(one, "waits_for_jobs", False) for one in callbacks)
-
-    def drain(self) -> None:
-        """Claim no more jobs. Where stages wait for jobs, they are claimed until the stages have ended."""
-        if not self._are_awaited:
-            self.jobs.pause_claiming()
-
-    async def is_idle(self) -> bool:
-        """Return whether no job is left that could run now; False while the store cannot be asked."""
-        try:
-            return await self.jobs.is_idle()
-        except HeadraceError as error:
-            if not self._has_logged:
-                LOG.error("the store cannot be asked whether any job is left, and is asked again: %s", error)
-            self._has_logged = True
-            return False
-
-    async def close(self) -> None:
-        """Give running jobs their grace, put back unfinished ones, and close the store.
-
-        The error of a store that fails meanwhile is `failure`; the store is closed all the same.
-        """
-        self.jobs.pause_claiming()
-        async with self._close_lock:
-            if not self._is_open:
-                return
-            try:
-                await self.jobs.close()
-            except HeadraceError as error:
-                LOG.error("the jobs could not be closed in good order: %s", error)
-                self.failure = error
-            self._is_open = False
-
-    async def stop(self) -> None:
-        """Put running jobs back at once, and close the store. It also ends a grace period."""
-        self.jobs.pause_claiming()
-        self.jobs.stop_grace()
-        await self.close()
+if TYPE_CHECKING:
+    from headrace.config.jobs import JobsService
+    from headrace.dead_letters.service import DeadLetterService
+    from headrace.dead_letters.store import DeadLetterStore
+    from headrace.jobs.jobs import Jobs
 
 
 class Pipeline(Topology):
@@ -101,6 +29,9 @@ class Pipeline(Topology):
 
     config: Config | None = None
     """The config that the pipeline was made of; None when it was made in Python."""
+
+    _jobs_service: "JobsService | None" = None
+    _dead_letter_service: "DeadLetterService | None" = None
 
     @classmethod
     def from_file(cls, path: Path | str, *, environ: Mapping[str, str] | None = None) -> Self:
@@ -121,11 +52,15 @@ class Pipeline(Topology):
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
         pipeline.redact = config.redactor
-        if config.jobs is not None:
-            pipeline.jobs = build_jobs(config.jobs, redact=config.redactor)
         pipeline.stall_seconds = config.stall_seconds
+        if config.jobs is not None:
+            from headrace.config.jobs import build_jobs
+
+            pipeline.jobs = build_jobs(config.jobs, redact=config.redactor)
         if config.dead_letters is not None:
-            pipeline.dead_letters = build_dead_letters(config.dead_letters)
+            from headrace.dead_letters.sqlite_store import dead_letters_of
+
+            pipeline.dead_letters = dead_letters_of(config.dead_letters.store, config.dead_letters.limits())
         build(config, pipeline, pipeline.jobs)
         return pipeline
 
@@ -135,28 +70,31 @@ class Pipeline(Topology):
         return self.config.listen if self.config else None
 
     @property
-    def jobs(self) -> Jobs | None:
+    def jobs(self) -> "Jobs | None":
         """The jobs that run beside the stages; set it before the start, where the pipeline is made in Python."""
-        service = self.service(JobsService)
-        return None if service is None else service.jobs
+        return None if self._jobs_service is None else self._jobs_service.jobs
 
     @jobs.setter
-    def jobs(self, jobs: Jobs) -> None:
-        service = self.service(JobsService)
-        if service is None:
-            self.add_service(JobsService(jobs))
+    def jobs(self, jobs: "Jobs") -> None:
+        from headrace.config.jobs import JobsService
+
+        if self._jobs_service is None:
+            self._jobs_service = JobsService(jobs)
+            self.add_service(self._jobs_service)
         else:
-            service.jobs = jobs
+            self._jobs_service.jobs = jobs
 
     @property
-    def dead_letters(self) -> DeadLetterStore | None:
+    def dead_letters(self) -> "DeadLetterStore | None":
         """Where events that failed for good are stored until they are replayed; the run opens and closes it.
 
         Set it once, before the start.
         """
-        service = self.service(DeadLetterService)
-        return None if service is None else service.store
+        return None if self._dead_letter_service is None else self._dead_letter_service.store
 
     @dead_letters.setter
-    def dead_letters(self, store: DeadLetterStore) -> None:
-        self.add_service(DeadLetterService(store, self.name, lambda text: self.redact(text)))  # noqa: PLW0108 - it may be set later
+    def dead_letters(self, store: "DeadLetterStore") -> None:
+        from headrace.dead_letters.service import DeadLetterService
+
+        self._dead_letter_service = DeadLetterService(store, self.name, lambda text: self.redact(text))  # noqa: PLW0108 - it may be set later
+        self.add_service(self._dead_letter_service)

@@ -11,7 +11,7 @@ from typing_extensions import override
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.keys.pipeline import PipelineKeys, StageKeys, SubscriptionKeys
 from headrace.config.keys.stage import DEFAULT_DISPATCHER, HANDLING_KEYS, DispatcherKeys
-from headrace.config.stage_types import BrokenType, StageType, StageTypes
+from headrace.config.stage_types import BrokenType, LoadedType, StageTypes
 from headrace.pipeline.dispatchers.entry_points import dispatcher_names
 
 ConfigSchema = dict[str, object]
@@ -53,7 +53,7 @@ def schema(catalogue: StageTypes | None = None) -> ConfigSchema:
     return {"$schema": DIALECT, **top, **either, "title": "headrace", "$defs": definitions}
 
 
-def _loaded(catalogue: StageTypes) -> list[StageType]:
+def _loaded(catalogue: StageTypes) -> list[LoadedType]:
     found = []
     for name in catalogue.names:
         try:
@@ -70,7 +70,7 @@ def _custom_stage(definitions: ConfigSchema) -> ConfigSchema:
     return {"title": "module:Class", "type": "object", "properties": keys, "required": ["type"]}
 
 
-def _stage(stage_type: StageType, definitions: ConfigSchema) -> ConfigSchema:
+def _stage(stage_type: LoadedType, definitions: ConfigSchema) -> ConfigSchema:
     """Return the schema of a stage of one type: the common keys that its kind has, and its options."""
     keys = _common_keys(definitions)
     keys["type"] = {"const": stage_type.name}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from inspect import signature
+from types import new_class
 from typing import cast
 
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.topology.graph import StageKind
+from headrace.stages.options import NoOptions, StageType
 
 GROUP = "headrace.stages"
 
@@ -30,22 +32,34 @@ _KINDS: tuple[tuple[type, StageKind], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class StageType:
-    """A stage type: its class, its kind, and the model of its options.
+class LoadedType:
+    """A stage type whose class was loaded: its name in the config, its kind, and its class.
 
-    `kind` is None where the class was not imported. Without `takes_options` the class is called with none; with
-    `needs_jobs` it is called with the `Jobs` of the pipeline, too.
+    `kind` is None where the class was not imported. `declares` is the class as `StageType`, with all of its names.
     """
 
     name: str
     kind: StageKind | None
-    options: type[BaseModel]
     stage: type[AnyStage]
-    needs_jobs: bool = False
-    takes_options: bool = True
+    declares: type[StageType]
+
+    @property
+    def options(self) -> type[BaseModel]:
+        """The model of its options; `NoOptions` where the class has none."""
+        return self.declares.Options
+
+    @property
+    def takes_options(self) -> bool:
+        """Whether the class is called with options."""
+        return self.options is not NoOptions
+
+    @property
+    def needs_jobs(self) -> bool:
+        """Whether the class is called with the `Jobs` of the run, too."""
+        return self.declares.needs_jobs
 
     def make(self, options: BaseModel, *jobs: object) -> AnyStage:
-        """Return a stage with checked options; `jobs` is the pipeline's `Jobs` where the type needs it."""
+        """Return a stage with checked options; `jobs` is the run's `Jobs` where the type needs it."""
         make = cast("Callable[..., AnyStage]", self.stage)
         return make(options, *jobs) if self.takes_options else make(*jobs)
 
@@ -76,7 +90,7 @@ class StageTypes:
         """The names of all types, sorted."""
         return tuple(sorted(self._loaders))
 
-    def find(self, name: str) -> StageType:
+    def find(self, name: str) -> LoadedType:
         """Return the type of that name, which must be one of `names`; raises BrokenType when it cannot be used."""
         try:
             found = self._loaders[name]()
@@ -84,7 +98,10 @@ class StageTypes:
             detail = f": {error.msg}" if isinstance(error, ImportError) else ""
             why = f"its module raises {type(error).__name__}{detail} ({_location(error)})"
         else:
-            return _stage_type(name, found)
+            loaded = loaded_type(name, found)
+            if loaded is not None and loaded.takes_options:
+                return loaded
+            why = NO_STAGE if loaded is None else "it has no `Options`, a pydantic model"
         raise BrokenType(name, why)
 
 
@@ -95,15 +112,22 @@ def kind_of(found: object) -> StageKind | None:
     return next((kind for base, kind in _KINDS if issubclass(found, base)), None)
 
 
-def options_of(found: object) -> type[BaseModel] | None:
-    """Return the model of a class's options, if it has one."""
-    options = getattr(found, "Options", None)
-    return options if isinstance(options, type) and issubclass(options, BaseModel) else None
+def loaded_type(name: str, found: object) -> LoadedType | None:
+    """Return the type that a class stands for; None for anything that is no class of stages."""
+    kind = kind_of(found)
+    if kind is None:
+        return None
+    stage = cast("type[AnyStage]", found)
+    declares: type[StageType] = stage if issubclass(stage, StageType) else new_class(name, (stage, StageType))
+    options: object = declares.Options
+    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+        declares = new_class(name, (declares,), exec_body=lambda body: body.update(Options=NoOptions))
+    return LoadedType(name, kind, stage, declares)
 
 
-def example_of(stage_type: StageType, options: BaseModel) -> AnyStage | str:
+def example_of(stage_type: LoadedType, options: BaseModel) -> AnyStage | str:
     """Return a stage of this type, or why it cannot be made; one that needs the `Jobs` stays without its `__init__`."""
-    missing = sorted(getattr(stage_type.stage, "__abstractmethods__", ()))
+    missing = sorted(vars(stage_type.stage).get("__abstractmethods__", ()))
     if missing:
         return f"it leaves out the abstract method `{missing[0]}`"
     arguments = ["its options"] if stage_type.takes_options else []
@@ -126,16 +150,6 @@ def example_of(stage_type: StageType, options: BaseModel) -> AnyStage | str:
 def raised(error: BaseException) -> str:
     """Return the class of an error and the line that raised it, but not its text, which may hold a variable's value."""
     return f"{type(error).__name__} ({_location(error)})"
-
-
-def _stage_type(name: str, found: object) -> StageType:
-    kind, options = kind_of(found), options_of(found)
-    if kind is None:
-        raise BrokenType(name, NO_STAGE)
-    if options is None:
-        raise BrokenType(name, "it has no `Options`, a pydantic model")
-    stage = cast("type[AnyStage]", found)
-    return StageType(name, kind, options, stage, needs_jobs=bool(getattr(found, "needs_jobs", False)))
 
 
 def _location(error: BaseException) -> str:

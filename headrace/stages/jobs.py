@@ -7,8 +7,6 @@ from typing import Annotated, Final, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -24,7 +22,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import FailedResult, Found, JobRegistry, KeyedResult, Pending
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.worker_options import JobOptions
-from headrace.stages.options import DurationField, ExpressionField, compiled, refused
+from headrace.stages.options import DurationField, ExpressionField, Options, compiled, refused
 from headrace.values import as_plain
 
 _NAME_LENGTH: Final = 127  # Oban's check
@@ -73,10 +71,8 @@ ArgsField = Annotated[
 """A worker's arguments by name, each an expression that reads the event; a literal is quoted inside: `"'eu'"`."""
 
 
-class UniqueOptions(BaseModel):
+class UniqueOptions(Options):
     """When a job is the double of one that is there, and so is not inserted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     keys: tuple[str, ...] = Field(default=(), description="The arguments that are compared; all of them when empty.")
     fields: tuple[UniqueField, ...] = Field(
@@ -100,10 +96,8 @@ class UniqueOptions(BaseModel):
         )
 
 
-class RegistryOptions(BaseModel):
+class RegistryOptions(Options):
     """Which registry, and which key of it: `key` or `args`, and never both."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     worker: RecordingWorkerField = Field(description="The worker whose results are kept; it records them.")
     key: ExpressionField | None = Field(

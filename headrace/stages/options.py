@@ -1,4 +1,4 @@
-"""`Options`, the base of all options models, and their field types.
+"""`Options` and its field types; `StageType`: all that a stage class tells the config.
 
 A stage's `Options` model uses them as its field types. Each raises `PydanticCustomError`, whose context the config
 floor reads: `why` (the sentence, or what follows the key in it where `is_predicate`), `hint` (what to do), `suggestion`
@@ -7,7 +7,7 @@ floor reads: `why` (the sentence, or what follows the key in it where `is_predic
 
 import re
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -249,3 +249,31 @@ class Options(BaseModel):
     """Options of a stage, or keys of a mapping: unknown keys are refused, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoOptions(Options):
+    """The options of a stage type that has none: any key but the common ones is a finding."""
+
+
+class StageType:
+    """What a stage class tells the config, besides its base class; a guest may derive from it, or only name the same.
+
+    Whatever a class leaves out has the value of this one.
+    """
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """The model of the stage's options, which `__init__` gets; a class with `NoOptions` gets none."""
+
+    needs_jobs: ClassVar[bool] = False
+    """Whether `__init__` also gets the `Jobs` of the run, so that the config must have the block `jobs:`."""
+
+    awaits_jobs: ClassVar[bool] = False
+    """Whether its events only go through while jobs are claimed, so that a drain claims jobs until the stages ended."""
+
+    @staticmethod
+    def has_waiting_sender(options: BaseModel) -> bool:  # noqa: ARG004 - a default that asks nothing
+        """Whether a sender waits for the outcome of its event, and may send no other one until then."""
+        return False
+
+    def acknowledge_when_stored(self) -> None:
+        """Called on a source with a buffer on disk: an event is acknowledged once the buffer has stored it."""

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.build import build_dead_letters
 from headrace.config.check.config import Config
 from headrace.config.files import load_text
 from headrace.config.pipeline import Pipeline
@@ -24,7 +23,7 @@ def _checked(said: str) -> Config:
 def _store(said: str) -> SqliteDeadLetterStore:
     keys = _checked(said).dead_letters
     assert keys is not None
-    store = build_dead_letters(keys)
+    store = dead_letters_of(keys.store, keys.limits())
     assert isinstance(store, SqliteDeadLetterStore)
     return store
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.build import build_jobs, crontab
 from headrace.config.check.config import Config
 from headrace.config.files import load_text
+from headrace.config.jobs import build_jobs, crontab
 from headrace.config.text.findings import ConfigError
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.rules.job_filter import JobFilter

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.build import registries_of
+from headrace.config.jobs import registries_of
 from headrace.config.pipeline import Pipeline
 from headrace.jobs.results import Found
 from headrace.jobs.rules.job_filter import JobFilter

@@ -28,10 +28,10 @@ from headrace.config.check.graph import ConfigNode, graph_problems, unconsumed_p
 from headrace.config.check.pruning import pruned, without_extras
 from headrace.config.check.stage_names import name_problems
 from headrace.config.check.validation import Subject, keys_of, validate
-from headrace.config.custom_types import NoOptions, NotAStage, custom_type, dotted, unread_type
+from headrace.config.custom_types import NotAStage, custom_type, dotted, unread_type
 from headrace.config.keys.pipeline import NAME_RULE, PipelineKeys, StageKeys, is_name
 from headrace.config.keys.stage import buffer_problems, handling_problems
-from headrace.config.stage_types import GROUP, BrokenType, StageType, StageTypes, example_of, raised
+from headrace.config.stage_types import GROUP, BrokenType, LoadedType, StageTypes, example_of, raised
 from headrace.config.text.findings import START, ConfigSource, Problem, Report, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
 from headrace.config.text.parse import load
@@ -43,6 +43,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.graph import side_names
 from headrace.stages.functions import FunctionError
+from headrace.stages.options import NoOptions
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs, JobsCheck
@@ -175,7 +176,6 @@ class _Check:
         type_node = child(found, "type") or found
         options = self._options(stage_type, own, type_node)
         example = None if options is None else self._example(stage_type, options, type_node)
-        waits = getattr(stage_type.stage, "is_waited_for", None)
         config_node = ConfigNode(
             name,
             found,
@@ -185,7 +185,7 @@ class _Check:
             () if example is None else side_names(example),
             stage_type.stage.outputs_with,
             max_retained=0 if example is None else example.max_retained,
-            is_waited_for=waits is not None and options is not None and waits(options),
+            has_waiting_sender=options is not None and stage_type.declares.has_waiting_sender(options),
         )
         if stage_type.needs_jobs and self.jobs is None:
             self._needs_jobs(stage_type.name, type_node)
@@ -206,7 +206,7 @@ class _Check:
         is_filled = isinstance(node, ScalarNode) and node.filled
         self.report.add(node.span, missing_jobs_problem(self.source.written(node.span) if is_filled else type_name))
 
-    def _options(self, stage_type: StageType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
+    def _options(self, stage_type: LoadedType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
         """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
         taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
         if taken is not None:
@@ -226,21 +226,21 @@ class _Check:
         written = self.source.written(node.span)
         self.report.add(node.span, Problem("broken-type", f"the stage type {written} cannot be used: {why}"))
 
-    def _example(self, stage_type: StageType, options: BaseModel, type_node: LocatedNode) -> type[Stage] | Stage | None:
+    def _example(self, found: LoadedType, options: BaseModel, type_node: LocatedNode) -> type[Stage] | Stage | None:
         """Return a stage as the options make it; its class where that is a source, or cannot be made here.
 
         None, and a finding, where making one fails.
         """
-        is_installed = stage_type.name in self.conditions.catalogue.names
-        if not self.conditions.imports or (stage_type.kind == "producer" and is_installed):
-            return stage_type.stage
-        made = example_of(stage_type, options)
+        is_installed = found.name in self.conditions.catalogue.names
+        if not self.conditions.imports or (found.kind == "producer" and is_installed):
+            return found.stage
+        made = example_of(found, options)
         if isinstance(made, str):
             self._broken(type_node.node, made)
             return None
-        return stage_type.stage if stage_type.kind == "producer" else made
+        return found.stage if found.kind == "producer" else made
 
-    def _unread(self, stage_type: StageType, own: Subject) -> None:
+    def _unread(self, stage_type: LoadedType, own: Subject) -> None:
         """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""
         if stage_type.options.model_config.get("extra", "ignore") != "ignore":
             return
@@ -249,7 +249,7 @@ class _Check:
             if key not in known:
                 self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
 
-    def _type(self, type_node: LocatedNode | None) -> StageType | None:
+    def _type(self, type_node: LocatedNode | None) -> LoadedType | None:
         """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
         node = type_node.node if type_node else None
         if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
@@ -266,7 +266,7 @@ class _Check:
         )
         return None
 
-    def _custom(self, node: ScalarNode) -> StageType | None:
+    def _custom(self, node: ScalarNode) -> LoadedType | None:
         """Return the type of a class that the config names; None, and a finding, where there is no such class."""
         written = self.source.written(node.span)
         try:
@@ -286,7 +286,7 @@ class _Check:
         self.report.add(span, problem)
         return None
 
-    def _loaded(self, node: ScalarNode) -> StageType | None:
+    def _loaded(self, node: ScalarNode) -> LoadedType | None:
         try:
             return self.conditions.catalogue.find(node.text)
         except BrokenType as broken:

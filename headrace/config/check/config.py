@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from headrace.config.check.validation import locate, typed_values
 from headrace.config.keys.pipeline import DeadLettersKeys, ListenKeys, StageKeys
-from headrace.config.stage_types import StageType
+from headrace.config.stage_types import LoadedType
 from headrace.config.text.findings import ConfigSource, Finding, Problem, TextSpan
 from headrace.config.text.tree import LocatedNode, child
 from headrace.config.text.variables import Redactor
@@ -137,8 +137,7 @@ def stage_claims(
 ) -> Iterator[Claim]:
     """Yield the addresses of stages, each of which has a type and its options."""
     for name, (type_name, model) in options.items():
-        address = getattr(model, "listen", None)
-        if isinstance(address, Address):
+        for address in (found for path, found in typed_values(model, Address) if path == ("listen",)):
             location = child(locations[name], "listen")
             span = locations[name].name if location is None else location.node.span
             yield Claim(f"the stage {name}", type_name in _UDP, address, source, span, is_default=location is None)
@@ -173,7 +172,7 @@ class ConfiguredStage:
     """One stage: its type, its common keys, and its type's own options. They may hold secrets and are not shown."""
 
     name: str
-    type: StageType
+    type: LoadedType
     keys: StageKeys = field(repr=False)
     options: BaseModel = field(repr=False)
 

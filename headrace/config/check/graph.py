@@ -30,7 +30,7 @@ class ConfigNode:
     """By the names of outputs that stages of its type have not always, the option with which they have."""
     max_retained: int = 0
     """How many events may wait in it for others, where nothing lets them go after a time."""
-    is_waited_for: bool = False
+    has_waiting_sender: bool = False
     """Of a source: whether somebody waits for what becomes of an event before the next is sent."""
 
 
@@ -71,7 +71,7 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Conf
         if config_node.max_retained <= 1:
             continue
         for source in _above(name, edges):
-            if source in vertices and vertices[source].is_waited_for:
+            if source in vertices and vertices[source].has_waiting_sender:
                 message = (
                     f"{name} may hold {config_node.max_retained} events until others come, and senders to {source} "
                     "wait for the outcome of each: give it a `period`, or have the source answer at once"

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from typing_extensions import override
 
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
+from headrace.pipeline.stage.producer import Producer
+from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.graph import ERRORS, side_names
 
 DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
@@ -91,12 +93,14 @@ def _losses(names: Collection[str], sink: str, stages: Mapping[str, ConfiguredSt
 
 def _sides(stage: ConfiguredStage) -> tuple[str, ...]:
     """Return the names of a stage's side outputs."""
-    made = stage.type.stage if stage.type.needs_jobs else stage.type.make(stage.options)
-    return (ERRORS, *side_names(made))
+    return (ERRORS, *side_names(_example(stage)))
 
 
 def can_redeliver(source: ConfiguredStage) -> bool:
-    """Tell whether a source can take an event back, as its options may say."""
-    kind = source.type
-    stage = kind.stage if kind.needs_jobs else kind.make(source.options)
-    return bool(getattr(stage, "emits_messages", False))
+    """Whether a source can send an event again; its options may decide that."""
+    return cast("Producer[object] | type[Producer[object]]", _example(source)).emits_messages
+
+
+def _example(stage: ConfiguredStage) -> Stage | type[Stage]:
+    """Return a stage with its options; its class where it needs the `Jobs` of a run."""
+    return stage.type.stage if stage.type.needs_jobs else stage.type.make(stage.options)

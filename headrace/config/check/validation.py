@@ -306,11 +306,11 @@ def _is_refused(node: TreeNode) -> bool:
     return any(scalar.refused for scalar in scalars(node))
 
 
-T = TypeVar("T", bound=str)
+T = TypeVar("T")
 
 
 def typed_values(value: object, kind: type[T], path: Path = ()) -> Iterator[tuple[Path, T]]:
-    """Yield every text of that class in a model, with the keys as they are written in a file."""
+    """Yield every value of that class in a model, with the keys as they are written in a file."""
     if isinstance(value, kind):
         yield path, value
     elif isinstance(value, BaseModel):

@@ -64,6 +64,10 @@ class DeadLettersKeys(Options):
             raise refused("bad_value", "must be 64KiB or more", is_predicate=True, path=["max_size"])
         return self
 
+    def limits(self) -> DeadLetterLimits:
+        """Return the limits of the store."""
+        return DeadLetterLimits(self.max_age, self.max_size, self.max_events)
+
 
 def _long_form(value: object) -> object:
     """Bring the short spellings to the long one: a URL alone, or `off`."""

@@ -7,9 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -273,10 +271,8 @@ def long_form(value: object) -> object:
     return value
 
 
-class DispatcherKeys(BaseModel):
+class DispatcherKeys(Options):
     """Who gets an event, where a stage has several subscribers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Annotated[str, AfterValidator(_installed)] = DEFAULT_DISPATCHER
     partitions: (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headrace.config.build import build_jobs
 from headrace.config.check.jobs import ConfiguredJobs
+from headrace.config.jobs import build_jobs
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.config_part import read_part

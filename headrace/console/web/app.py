@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headrace import __version__
-from headrace.config.build import registries_of
 from headrace.config.check.stage_names import expanded_names
+from headrace.config.jobs import registries_of
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.config.pipeline import Pipeline
 from headrace.console.web.api.dead_letters import DeadLetterApi

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, ClassVar, Final, SupportsFloat, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadValue
 from headrace.stages.functions import apply_to_events
-from headrace.stages.options import CountField, ExpressionField, LabelNameField, MetricNameField, refused
+from headrace.stages.options import (
+    CountField,
+    ExpressionField,
+    LabelNameField,
+    MetricNameField,
+    Options,
+    StageType,
+    refused,
+)
 from headrace.telemetry.counts import LABEL_SETS_LIMIT, Family, FamilySpec, LabelValues, MetricKind
 from headrace.telemetry.events import LOG
 
@@ -31,10 +39,8 @@ def _with_total(name: str) -> str:
     return f"{stem}_total" if stem and get_close_matches(last, ["total"], cutoff=0.8) else f"{name}_total"
 
 
-class MetricEntry(BaseModel):
+class MetricEntry(Options):
     """One metric: `counter`, `gauge` or `histogram` gives its name, as it is exported."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     counter: MetricNameField | None = Field(default=None, description="Adds `value` for each event; ends with _total.")
     gauge: MetricNameField | None = Field(default=None, description="Holds `value` of the latest event.")
@@ -234,15 +240,13 @@ def _text(value: object) -> str:
     return str(value).encode(errors="replace").decode()  # half a surrogate pair could not be exported
 
 
-class CountMetricsOptions(BaseModel):
+class CountMetricsOptions(Options):
     """Which metrics to count."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     metrics: list[MetricEntry] = Field(min_length=1, description="The metrics, each with a name of its own.")
 
 
-class CountMetrics(Consumer[object]):
+class CountMetrics(Consumer[object], StageType):
     """Counts every event in all of its metrics, or, where one of them cannot read it, fails it and counts it in none.
 
     The metrics are exported under their names as written, with the user's labels alone, and survive restarts.

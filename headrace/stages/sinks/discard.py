@@ -2,19 +2,18 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
+from headrace.stages.options import Options, StageType
 
 
-class DiscardOptions(BaseModel):
+class DiscardOptions(Options):
     """Nothing is to be said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class Discard(Consumer[object]):
+class Discard(Consumer[object], StageType):
     """The end of a branch that nobody reads; its events are handled, and not counted as discarded."""
 
     Options: ClassVar[type[BaseModel]] = DiscardOptions

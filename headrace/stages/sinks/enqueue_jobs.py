@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.jobs.job import NewJob
@@ -11,13 +11,11 @@ from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
 from headrace.stages.jobs import ArgsField, JobMaker, NewJobOptions, UniqueOptions, WorkerField, no_args
-from headrace.stages.options import CountField, DurationField
+from headrace.stages.options import CountField, DurationField, Options, StageType
 
 
-class EnqueueJobsOptions(BaseModel):
+class EnqueueJobsOptions(Options):
     """Which worker is to run, and with what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     worker: WorkerField = Field(description="The name of the worker.")
     args: ArgsField = Field(
@@ -37,7 +35,7 @@ class EnqueueJobsOptions(BaseModel):
     tags: tuple[str, ...] = Field(default=(), description="Tags of the jobs; the worker's where none are named.")
 
 
-class EnqueueJobs(Consumer[object]):
+class EnqueueJobs(Consumer[object], StageType):
     """Inserts the jobs of a batch in one transaction; the batch is handled once they are durable, and not before.
 
     An event whose arguments do not fit the worker fails alone; a store that cannot be written is a crash.

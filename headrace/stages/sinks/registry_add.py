@@ -11,9 +11,10 @@ from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
 from headrace.stages.jobs import RegistryKey, RegistryOptions, registry_of
+from headrace.stages.options import StageType
 
 
-class RegistryAdd(Consumer[object]):
+class RegistryAdd(Consumer[object], StageType):
     """Adds the keys of a batch in one transaction; a key whose work was started, and has not failed, is left as it is.
 
     An event whose key does not fit the worker fails alone; a store that cannot be written is a crash.

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
 from typing_extensions import override
 
 from headrace.clock import utc_now
@@ -16,7 +16,7 @@ from headrace.http.client import SERVER_ERRORS, Client, HttpSender, PeerSilent, 
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
-from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, StageType, refused
 from headrace.values import to_json
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -56,10 +56,8 @@ def _status(value: object) -> str:
     return text
 
 
-class SendHttpOptions(BaseModel):
+class SendHttpOptions(Options):
     """Where to send, and what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: Annotated[str, AfterValidator(_url)] = Field(description="Where events are sent, http:// or https://.")
     method: Literal["POST", "PUT", "PATCH"] = Field(default="POST", description="The method of the requests.")
@@ -90,7 +88,7 @@ class MissingClient(Unrecoverable):
         super().__init__("send_http needs httpx2, which is not installed: pip install 'headrace[http]'")
 
 
-class SendHttp(Consumer[object]):
+class SendHttp(Consumer[object], StageType):
     """Sends a request for each event, a list as one; it is done once the peer has answered with a success.
 
     What is no success fails the event: `PeerSilent`, `PeerBusy` or `PeerRefused`. Without `retry` it is tried once.

@@ -8,14 +8,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, ClassVar, Final, TextIO
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.flow.connection_status import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderClosed
-from headrace.stages.options import CountField
+from headrace.stages.options import CountField, Options, StageType
 from headrace.values import json_or_repr
 
 OUTPUT: Final = "the output"
@@ -23,17 +23,15 @@ OUTPUT: Final = "the output"
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, default=json_or_repr)
 
 
-class ShowOptions(BaseModel):
+class ShowOptions(Options):
     """How much to print."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[CountField, Field(ge=1)] | None = Field(
         default=None, description="How many events to print; later events are received and not shown."
     )
 
 
-class Show(Consumer[object]):
+class Show(Consumer[object], StageType):
     """Prints each event as one line of JSON; what JSON has no word for is printed as Python writes it.
 
     Once nobody reads the output any more, the run ends with `ReaderClosed`: nobody would see what it took further.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, Field, PlainValidator, model_validator
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
@@ -23,7 +23,7 @@ from headrace.stages.files.output_file import (
     Rotation,
 )
 from headrace.stages.functions import apply_to_events
-from headrace.stages.options import CountField, DurationField, PathField, SizeField, refused
+from headrace.stages.options import CountField, DurationField, Options, PathField, SizeField, StageType, refused
 from headrace.units import UnitError, parse_duration
 
 
@@ -40,10 +40,8 @@ def _sync(value: object) -> float | None:
     raise failure
 
 
-class RotateOptions(BaseModel):
+class RotateOptions(Options):
     """When the file is set aside, as `path.1`, and begun anew."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: Annotated[SizeField, Field(ge=1)] | None = Field(
         default=None, description="Once it is as large as this, as in 100MiB; checked before each batch."
@@ -64,10 +62,8 @@ class RotateOptions(BaseModel):
         return Rotation(self.size, self.every, self.keep)
 
 
-class WriteLinesOptions(BaseModel):
+class WriteLinesOptions(Options):
     """Where to write, and what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: PathField = Field(description="The file to append to, made if need be; - for standard output.")
     encode: EncodeName = Field(default="json", description="What a line holds: the event as JSON, or as its text.")
@@ -86,7 +82,7 @@ class WriteLinesOptions(BaseModel):
         return self
 
 
-class WriteLines(Consumer[object]):
+class WriteLines(Consumer[object], StageType):
     """Writes a line for each event; a batch is handled once the operating system has it, and not before.
 
     With `fsync: batch` it is handled once the disk has it. Writing happens in a thread. An event that cannot be a line

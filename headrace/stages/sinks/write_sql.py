@@ -3,22 +3,20 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
-from headrace.stages.options import ExpressionField, refused
+from headrace.stages.options import ExpressionField, Options, StageType, refused
 from headrace.stages.sql.database import Database, Insert, OnConflict, RowRefused
 from headrace.stages.sql.database_link import DatabaseLink
 from headrace.stages.sql.urls import DatabaseField, NameField, database_of
 
 
-class WriteSqlOptions(BaseModel):
+class WriteSqlOptions(Options):
     """Where to write, and what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     database: DatabaseField = Field(
         description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
@@ -52,7 +50,7 @@ class _Probe:
     """Asks the stage to try to connect."""
 
 
-class WriteSql(Consumer[object]):
+class WriteSql(Consumer[object], StageType):
     """Writes each batch in one transaction; an event is done once that is committed.
 
     A row that the database refuses fails its event alone. Until a PostgreSQL can be reached for the first time, the

@@ -2,18 +2,17 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Inbox
+from headrace.stages.options import Options, StageType
 
 
-class EmitOptions(BaseModel):
+class EmitOptions(Options):
     """There is nothing to say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class Emit(Inbox[object]):
+class Emit(Inbox[object], StageType):
     """Emits what `pipeline.stage(name).emit`, `emit_nowait` and `pipeline.emit_threadsafe` hand in.
 
     The caller waits while no consumer asks and the buffer is full. The stage ends when the run is drained, or when

@@ -4,23 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.expressions import Expression
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.functions import evaluate_events
-from headrace.stages.options import CountField, RateField, TemplateField
+from headrace.stages.options import CountField, Options, RateField, StageType, TemplateField
 from headrace.units import TokenBucket
 
 TICK_SECONDS: Final = 0.001
 """Timers are no finer than this; at higher rates several events come at a tick."""
 
 
-class GenerateOptions(BaseModel):
+class GenerateOptions(Options):
     """What to generate; without `count` it never ends."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: CountField | None = Field(default=None, ge=0, description="How many events, then the stage completes.")
     rate: RateField | None = Field(default=None, description="Events per time, as in 100/s; as fast as asked without.")
@@ -29,7 +27,7 @@ class GenerateOptions(BaseModel):
     )
 
 
-class Generate(Producer[object]):
+class Generate(Producer[object], StageType):
     """Emits as many events as are asked for, and no faster than `rate` allows.
 
     An event whose template fails is discarded alone, and another takes its place.

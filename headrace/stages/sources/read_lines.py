@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
@@ -13,17 +13,15 @@ from headrace.stages.errors import BadLine
 from headrace.stages.files.chunks import STANDARD_INPUT, ChunkReader, FileChunk, FilesReader, is_pattern
 from headrace.stages.files.decoders import ChunkDecoder, Decoded, DecodeName, LineDecoder, line_decoder
 from headrace.stages.files.followed_file import PIECE_BYTES, FollowedFile, FollowedProgress
-from headrace.stages.options import PathField, SizeField, refused
+from headrace.stages.options import Options, PathField, SizeField, StageType, refused
 from headrace.telemetry.events import LOG
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """A line of more bytes is more likely a wrong file than an event."""
 
 
-class ReadLinesOptions(BaseModel):
+class ReadLinesOptions(Options):
     """What to read, and what its lines hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: PathField = Field(
         description="A file, a pattern such as logs/*.jsonl or logs/**/*.csv, or - for standard input."
@@ -86,7 +84,7 @@ def _decoder_of(options: ReadLinesOptions) -> LineDecoder:
     return line_decoder(options.decode, options.max_line_bytes, options.delimiter, options.columns)
 
 
-class ReadLines(Producer[object]):
+class ReadLines(Producer[object], StageType):
     """Emits what the lines hold, in order, and completes at the end of the last file.
 
     Files are read in a thread, one chunk ahead of the one that is emitted; of a pipe nothing is read ahead. With a

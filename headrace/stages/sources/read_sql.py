@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.options import DurationField, refused
+from headrace.stages.options import DurationField, Options, StageType, refused
 from headrace.stages.sql.database import Database, DatabaseFailed, parameters
 from headrace.stages.sql.database_link import DatabaseLink
 from headrace.stages.sql.urls import DatabaseField, database_of
@@ -17,10 +17,8 @@ CURSOR = "after"
 """The parameter that stands for the last value of the cursor's column."""
 
 
-class ReadSqlOptions(BaseModel):
+class ReadSqlOptions(Options):
     """What to read, and how often."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     database: DatabaseField = Field(
         description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
@@ -51,7 +49,7 @@ class ReadSqlOptions(BaseModel):
         return self
 
 
-class ReadSql(Producer[object]):
+class ReadSql(Producer[object], StageType):
     """Emits each row as a dict, by the names of its columns, in the order of the query; then it completes.
 
     With `cursor` it asks again until a query gives no rows, and with `every` after that, too, until the run drains.

@@ -33,6 +33,7 @@ from headrace.stages.options import (
     DurationField,
     RateField,
     SizeField,
+    StageType,
     TokenField,
     check_token,
 )
@@ -197,7 +198,7 @@ class ReceiveHttpOptions(BaseModel):
         return Limits(self.max_connections, ConnectionTimeouts(self.header_timeout, self.body_timeout))
 
 
-class ReceiveHttp(Producer[object]):
+class ReceiveHttp(Producer[object], StageType):
     """Emits what requests bring, no more than has been asked for or fits into the buffer, and all of a request or none.
 
     A buffer that is to drop takes in all of them.
@@ -220,13 +221,13 @@ class ReceiveHttp(Producer[object]):
         self.port = 0
         """The port on which it listens, from `init` on."""
 
-    def answer_when_kept(self) -> None:
-        """Say `accepted`, too, only once all events of a request are in a buffer on disk, which ends their messages."""
+    @override
+    def acknowledge_when_stored(self) -> None:
         self.emits_messages = True
 
     @staticmethod
-    def is_waited_for(options: BaseModel) -> bool:
-        """Tell whether somebody waits for what becomes of an event, and may send no other meanwhile."""
+    @override
+    def has_waiting_sender(options: BaseModel) -> bool:
         return isinstance(options, ReceiveHttpOptions) and options.answer == "done"
 
     async def init(self) -> None:

@@ -11,14 +11,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.clock import utc_now
 from headrace.http.address import Address
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.errors import CannotOpen
-from headrace.stages.options import AddressField
+from headrace.stages.options import AddressField, Options, StageType
 from headrace.stages.statsd import GAUGE, GAUGES_LIMIT, BadSample, Gauges, StatsdSample, parse_packet
 from headrace.telemetry.events import LOG
 
@@ -113,17 +113,15 @@ SHOWN_BYTES: Final = 80
 """So much of a bad line is shown."""
 
 
-class ReceiveStatsdOptions(BaseModel):
+class ReceiveStatsdOptions(Options):
     """Where to listen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     listen: AddressField = Field(
         default=DEFAULT_ADDRESS, description="The host:port to listen on, by UDP; port 0 lets the system choose."
     )
 
 
-class ReceiveStatsd(Producer[object]):
+class ReceiveStatsd(Producer[object], StageType):
     """Emits a dict for each sample: `{name, type, value, rate, tags, at}`.
 
     `type` is StatsD's code: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.jobs.errors import torn_args
@@ -17,19 +17,18 @@ from headrace.jobs.running.queue import JobQueue
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.jobs import QueueField
+from headrace.stages.options import Options, StageType
 
 
-class TakeJobsOptions(BaseModel):
+class TakeJobsOptions(Options):
     """Which jobs to take."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     queue: QueueField = Field(
         default="default", description="The queue whose jobs are taken, whatever their workers; `jobs` must not run it."
     )
 
 
-class TakeJobs(Producer[Message[object]]):
+class TakeJobs(Producer[Message[object]], StageType):
     """Emits jobs, as many as are asked for: an expression reads `event.id`, `event.args.key`, `event.attempt`.
 
     A job is completed when all that came of it went through, and tried again after Oban's back-off when anything of it

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, ClassVar, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.clock import utc_now
 from headrace.jobs.errors import BadCron
 from headrace.jobs.rules.cron import ANY_ZONE, Cron
 from headrace.pipeline.stage.producer import Producer
-from headrace.stages.options import DurationField, refused
+from headrace.stages.options import DurationField, Options, StageType, refused
 
 CHECK_SECONDS: Final = 30.0
 """The calendar is looked at so often at least: somebody may set it."""
@@ -30,10 +30,8 @@ def _cron(value: str) -> str:
     raise failure
 
 
-class TickOptions(BaseModel):
+class TickOptions(Options):
     """When: `every` or `cron`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     every: Annotated[DurationField, Field(gt=0)] | None = Field(
         default=None, description="How often, as in 10s; first after one such time."
@@ -60,7 +58,7 @@ class TickOptions(BaseModel):
         return self
 
 
-class Tick(Producer[object]):
+class Tick(Producer[object], StageType):
     """Emits `{at, n}`: the time, as text in UTC, at which it was due, and the number of the event, from 0.
 
     A time that was missed, because the loop was held, the machine slept, or the buffer was full with

@@ -13,6 +13,7 @@ from headrace.otp.gen_server import Timer
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, derived
+from headrace.stages.options import StageType
 from headrace.stages.transforms.aggregate_options import LATE, AggregateOptions, ValueKeys
 from headrace.stages.windows.aligned_windows import AlignedWindows, AllowedLateness, WindowSpec
 from headrace.stages.windows.event_time import SECOND, SteadyClock, Timestamps
@@ -98,7 +99,7 @@ class _Tick:
     """Word to itself that time has gone on."""
 
 
-class Aggregate(ProducerConsumer[object, object]):
+class Aggregate(ProducerConsumer[object, object], StageType):
     """Emits a result for each group of a window when that closes; all that are open close with the last event.
 
     A result is a dict: `window_start` and `window_end`, the group's keys, the values, and its `revision`, from 1.

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from headrace.expressions import Expression
-from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, refused
 from headrace.stages.windows.event_time import SECOND
 from headrace.stages.windows.measures import OWN_KEYS, MeasureKind
 
@@ -19,10 +19,8 @@ LATE: Final = "late"
 LateMode = Literal["drop", "route", "update"]
 
 
-class WindowKeys(BaseModel):
+class WindowKeys(Options):
     """Which windows: one of four kinds, each with its size."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tumbling: DurationField | None = Field(
         default=None, description="Windows of this length, one behind the other, as in 1m."
@@ -65,10 +63,8 @@ class WindowKeys(BaseModel):
             raise refused("bad_value", why, path=["offset"])
 
 
-class ValueKeys(BaseModel):
+class ValueKeys(Options):
     """One value of a result: the name of what is computed, and an expression of which."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sum: ExpressionField | None = Field(default=None, description="The exact sum of numbers, rounded once.")
     mean: ExpressionField | None = Field(default=None, description="Their exact mean, rounded once.")
@@ -106,10 +102,8 @@ class ValueKeys(BaseModel):
         return found
 
 
-class AggregateOptions(BaseModel):
+class AggregateOptions(Options):
     """Which events are taken together, and what is computed of them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     window: WindowKeys = Field(
         description="`{tumbling: 1m}`, `{hopping: 5m, every: 1m}`, `{session: 30m}` or `{count: 100}`."

@@ -4,14 +4,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import data_of, data_of_all, gathered, hashable
-from headrace.stages.options import CountField, DurationField, ExpressionField, SizeField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, SizeField, StageType, refused
 from headrace.telemetry.counts import Family, FamilySpec
 from headrace.values import to_json, value_of
 
@@ -24,10 +24,8 @@ RETAINED: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in b
 _ALL: Final = None
 
 
-class BatchOptions(BaseModel):
+class BatchOptions(Options):
     """When a batch is full; one bound at least."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_events: Annotated[CountField, Field(ge=1)] | None = Field(default=None, description="How many events it has.")
     max_bytes: Annotated[SizeField, Field(ge=1)] | None = Field(
@@ -61,7 +59,7 @@ class _Open:
     timer: Timer | None = None
 
 
-class Batch(ProducerConsumer[object, object]):
+class Batch(ProducerConsumer[object, object], StageType):
     """Emits lists of events, in the order in which they came; with a key, mappings with `key` and `events`.
 
     What is gathered at the end is emitted then. An event whose key or size cannot be computed fails alone.

@@ -5,13 +5,13 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.pipeline.message import AcknowledgementLike, Message, Outcome
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of, hashable
-from headrace.stages.options import CountField, DurationField, ExpressionField
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, StageType
 from headrace.telemetry.counts import Family, FamilySpec
 
 
@@ -46,10 +46,8 @@ class SeenKeys:
 KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe stage remembers.")
 
 
-class DedupeOptions(BaseModel):
+class DedupeOptions(Options):
     """What makes a double."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: ExpressionField = Field(description="An expression; events for which it is the same are doubles.")
     within: Annotated[DurationField, Field(gt=0)] | None = Field(
@@ -81,7 +79,7 @@ class _Watched:
         self._inner.end(outcome)
 
 
-class Dedupe(ProducerConsumer[object, object]):
+class Dedupe(ProducerConsumer[object, object], StageType):
     """Discards duplicates as `duplicate`; an event whose key cannot be computed fails alone.
 
     What it remembers is in memory alone, and forgotten by a restart.

@@ -4,13 +4,13 @@ import asyncio
 from collections import deque
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import ManualDemand, OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.options import CountField, DurationField
+from headrace.stages.options import CountField, DurationField, Options, StageType
 from headrace.telemetry.counts import Family, FamilySpec
 
 RETAINED: Final = FamilySpec("gauge", "headrace_delay_held_events", "Events that a delay stage holds.")
@@ -19,10 +19,8 @@ _ASK: Final = "ask"
 _DUE: Final = "due"
 
 
-class DelayOptions(BaseModel):
+class DelayOptions(Options):
     """How long."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     time: Annotated[DurationField, Field(gt=0)] = Field(description="How long each event is held, as in 30s.")
     max_events: Annotated[CountField, Field(ge=1)] = Field(
@@ -30,7 +28,7 @@ class DelayOptions(BaseModel):
     )
 
 
-class Delay(ProducerConsumer[object, object]):
+class Delay(ProducerConsumer[object, object], StageType):
     """Emits each event when its time is over, also at the end: a drain waits for that as long as it may."""
 
     Options: ClassVar[type[BaseModel]] = DelayOptions

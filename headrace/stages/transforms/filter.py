@@ -2,23 +2,21 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import apply_to_events
-from headrace.stages.options import ExpressionField
+from headrace.stages.options import ExpressionField, Options, StageType
 
 
-class FilterOptions(BaseModel):
+class FilterOptions(Options):
     """Which events pass."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     where: ExpressionField = Field(description="An expression; the events for which it is true pass.")
 
 
-class Filter(ProducerConsumer[object, object]):
+class Filter(ProducerConsumer[object, object], StageType):
     """Passes on events in their order; the others are discarded as `filtered`, and those that do not fit fail alone."""
 
     Options: ClassVar[type[BaseModel]] = FilterOptions

@@ -4,20 +4,18 @@ import inspect
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import NOT_EVENTS
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import Function
-from headrace.stages.options import ExpressionField, FunctionField, refused
+from headrace.stages.options import ExpressionField, FunctionField, Options, StageType, refused
 
 
-class FlatMapOptions(BaseModel):
+class FlatMapOptions(Options):
     """What to make of an event: `call` or `each`, and never both."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def, that returns the new events."
@@ -33,7 +31,7 @@ class FlatMapOptions(BaseModel):
         return self
 
 
-class FlatMap(ProducerConsumer[object, object]):
+class FlatMap(ProducerConsumer[object, object], StageType):
     """Emits what comes of each event, in order, and nothing for one of which nothing comes.
 
     What raises, or gives what is no list of events, fails its event alone.

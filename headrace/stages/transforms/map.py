@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, cast
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -24,7 +23,7 @@ from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import Function, apply_to_events, await_events, evaluate_events
-from headrace.stages.options import FunctionField, compiled, refused
+from headrace.stages.options import FunctionField, Options, StageType, compiled, refused
 
 
 def compile_merge(fields: Mapping[str, object], regex: Regex = "re2") -> Expression:
@@ -84,10 +83,8 @@ MergeField = Annotated[
 """A mapping of fields to expressions, to be put into a copy of each event."""
 
 
-class MapOptions(BaseModel):
+class MapOptions(Options):
     """What to make of an event: `call` or `set`, and never both."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def: one event in, one out."
@@ -103,7 +100,7 @@ class MapOptions(BaseModel):
         return self
 
 
-class Map(ProducerConsumer[object, object]):
+class Map(ProducerConsumer[object, object], StageType):
     """Emits one event for each, in their order. What raises discards its event alone, and no event is tried twice."""
 
     Options: ClassVar[type[BaseModel]] = MapOptions

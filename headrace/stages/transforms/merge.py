@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.process.process import ExitReason
@@ -15,7 +15,7 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import data_of
-from headrace.stages.options import CountField, DurationField, ExpressionField, refused
+from headrace.stages.options import CountField, DurationField, ExpressionField, Options, StageType, refused
 from headrace.telemetry.counts import Family, FamilySpec
 
 
@@ -91,10 +91,8 @@ RETAINED: Final = FamilySpec(
 _CHECK: Final = "look"
 
 
-class MergeOptions(BaseModel):
+class MergeOptions(Options):
     """In which order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     order_by: ExpressionField | None = Field(
         default=None, description="A key by which each producer's events are in order; as they come without it."
@@ -113,7 +111,7 @@ class MergeOptions(BaseModel):
         return self
 
 
-class Merge(ProducerConsumer[object, object]):
+class Merge(ProducerConsumer[object, object], StageType):
     """Passes events on. With `order_by` they wait until every producer that has not ended has brought one.
 
     An event whose key cannot be computed, or cannot be compared with the others, fails alone.

@@ -12,6 +12,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import data_of, derived
 from headrace.stages.jobs import RegistryKey, RegistryOptions, as_values, registry_of
+from headrace.stages.options import StageType
 
 
 class RegistryFindOptions(RegistryOptions):
@@ -20,7 +21,7 @@ class RegistryFindOptions(RegistryOptions):
     into: str = Field(default="result", min_length=1, description="The field of the event that holds the answer.")
 
 
-class RegistryFind(ProducerConsumer[object, object]):
+class RegistryFind(ProducerConsumer[object, object], StageType):
     """Emits a copy of each event with an answer in it; it waits for no work.
 
     The answer is `{state: found, value, at}`, `{state: pending, progress}`, `{state: failed, error}` or

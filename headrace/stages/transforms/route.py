@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
 from headrace.pipeline.dispatchers.partition import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
-from headrace.stages.options import ExpressionField, refused
+from headrace.stages.options import ExpressionField, Options, StageType, refused
 
 FAIL: Final = "fail"
 DISCARD: Final = "discard"
@@ -20,10 +20,8 @@ _RESERVED: Final = (FAIL, DISCARD, "errors")
 OutputName = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=50)]
 
 
-class RouteOptions(BaseModel):
+class RouteOptions(Options):
     """Which outputs there are, and what goes by them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     outputs: dict[OutputName, ExpressionField] = Field(
         min_length=1, description="An expression for each output; an event goes by the first for which it is true."
@@ -43,7 +41,7 @@ class RouteOptions(BaseModel):
         return self
 
 
-class Route(ProducerConsumer[object, Output]):
+class Route(ProducerConsumer[object, Output], StageType):
     """Passes events on as they are, each by the first output that wants it, in their order.
 
     What no output wants fails, is discarded as `unrouted`, or goes by one more output, as `default` says. An event on

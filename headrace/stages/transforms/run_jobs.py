@@ -3,7 +3,7 @@
 import asyncio
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.jobs.errors import NotRecorded
@@ -12,12 +12,11 @@ from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import Each, derived
 from headrace.stages.jobs import ArgsField, JobMaker, NewJobOptions, WorkerField, no_args
+from headrace.stages.options import Options, StageType
 
 
-class RunJobsOptions(BaseModel):
+class RunJobsOptions(Options):
     """Which worker runs, and with what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     worker: WorkerField = Field(description="The name of the worker; what it records is what is emitted.")
     args: ArgsField = Field(
@@ -28,7 +27,7 @@ class RunJobsOptions(BaseModel):
     )
 
 
-class RunJobs(ProducerConsumer[object, object]):
+class RunJobs(ProducerConsumer[object, object], StageType):
     """Enqueues the jobs of a batch, waits for their ends, retries included, and emits their results, in order.
 
     What their worker does not record is emitted as None. A job that was discarded or cancelled fails its event alone. A
@@ -39,8 +38,7 @@ class RunJobs(ProducerConsumer[object, object]):
     Options: ClassVar[type[BaseModel]] = RunJobsOptions
     takes_messages: ClassVar[bool] = True
     needs_jobs: ClassVar[bool] = True
-    waits_for_jobs: ClassVar[bool] = True
-    """Whether its events only go through while jobs are claimed: so a drain claims them, too."""
+    awaits_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RunJobsOptions, jobs: Jobs) -> None:
         """Raises `BadWorker` for a queue that cannot be."""

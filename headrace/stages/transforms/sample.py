@@ -4,21 +4,19 @@ import random
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.options import CountField, ExpressionField, PartField, refused
+from headrace.stages.options import CountField, ExpressionField, Options, PartField, StageType, refused
 from headrace.values import ordered
 
 _STEPS: Final = 1 << 32
 
 
-class SampleOptions(BaseModel):
+class SampleOptions(Options):
     """Which part passes: `fraction` or `every`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     fraction: PartField | None = Field(default=None, description="The part that passes, as in 0.1.")
     every: Annotated[CountField, Field(ge=1)] | None = Field(
@@ -37,7 +35,7 @@ class SampleOptions(BaseModel):
         return self
 
 
-class Sample(ProducerConsumer[object, object]):
+class Sample(ProducerConsumer[object, object], StageType):
     """Passes on events in their order; the others are discarded as `sampled`. What has no key fails alone."""
 
     Options: ClassVar[type[BaseModel]] = SampleOptions

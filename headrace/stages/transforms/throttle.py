@@ -3,28 +3,26 @@
 import asyncio
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import ManualDemand, OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.stages.options import RateField
+from headrace.stages.options import Options, RateField, StageType
 from headrace.units import TokenBucket
 
 _TOKENS = "tokens"
 
 
-class ThrottleOptions(BaseModel):
+class ThrottleOptions(Options):
     """How many."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rate: RateField = Field(description="Events per time, as in 100/s; as many of one period may come at once.")
 
 
-class Throttle(ProducerConsumer[object, object]):
+class Throttle(ProducerConsumer[object, object], StageType):
     """Passes events on as they are. It turns tokens into demand: what is not asked for stays where it is.
 
     In any `t` seconds at most `rate * t` events and those of one period come through.

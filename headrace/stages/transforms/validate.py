@@ -27,7 +27,7 @@ from headrace.pipeline.dispatchers.partition import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import LazyFunction
-from headrace.stages.options import FunctionField, refused, regex_of
+from headrace.stages.options import FunctionField, Options, StageType, refused, regex_of
 
 VALID: Final = "valid"
 INVALID: Final = "invalid"
@@ -61,10 +61,10 @@ def _schema(value: object) -> object:
     raise failure
 
 
-class ValidateOptions(BaseModel):
+class ValidateOptions(Options):
     """What events are to be: `model` or `schema`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     model: FunctionField | None = Field(
         default=None, description="A pydantic model, module:Class; the validated event is passed on."
@@ -105,7 +105,7 @@ class ValidateOptions(BaseModel):
         raise failure
 
 
-class Validate(ProducerConsumer[object, object]):
+class Validate(ProducerConsumer[object, object], StageType):
     """Passes on events that fit, in order, with a model as plain values of what it has made of them.
 
     With `invalid: route` it has two outputs; what does not fit goes by one of them as it came.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config.build import build_jobs
 from headrace.config.check.config import Config
 from headrace.config.files import load_text
+from headrace.config.jobs import build_jobs
 from headrace.config.text.findings import ConfigError, Finding
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.settings import QueueOptions

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.config.build import crontab
+from headrace.config.jobs import crontab
 from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.options import FileArgument, JsonOption

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.config.build import registries_of
+from headrace.config.jobs import registries_of
 from headrace.console.cli.job_target import Target, UsageError
 from headrace.console.cli.options import FileArgument, JsonOption, NameArgument
 from headrace.console.cli.output import print_json, print_tables

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,7 +25,7 @@ from headrace.dead_letters.service import DeadLetterService
 from headrace.dead_letters.store import DeadLetterCounts, DeadLetterFilter, DeadLetterStore
 from headrace.errors import HeadraceError
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.options import DurationField, RateField
+from headrace.stages.options import DurationField, Options, RateField
 
 PATH: Final = "/api/dead-letters"
 
@@ -44,10 +44,8 @@ _BAD_VALUES: Final = {422: "A word is wrong, or there is none of that name."}
 W = TypeVar("W", bound="DeadLetterSelection")
 
 
-class DeadLetterSelection(BaseModel):
+class DeadLetterSelection(Options):
     """Selects the dead letters of a change: every given field must match, or `all`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ids: frozenset[int] | None = Field(default=None, description="Their numbers.")
     stages: frozenset[str] | None = Field(default=None, description="Where they failed.")
@@ -67,10 +65,8 @@ class ReplayRequest(DeadLetterSelection):
     rate: RateField | None = Field(default=None, description="At most so many, as in 100/s.")
 
 
-class ListQuery(BaseModel):
+class ListQuery(Options):
     """The query of a list of dead letters, newest first."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     stage: frozenset[str] | None = Field(default=None, description="Where they failed; may be given again.")
     error: frozenset[str] | None = Field(default=None, description="The classes of their errors; may be given again.")

@@ -9,12 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from headrace.pipeline.topology.graph import StageKind
 from headrace.pipeline.topology.snapshot import StageSnapshot
+from headrace.stages.options import Options
 
 
-class ApiModel(BaseModel):
+class ApiModel(Options):
     """The keys of a response: all of them, except those with a default, and no others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ErrorAnswer(ApiModel):
@@ -109,7 +108,7 @@ class Nothing(ApiModel):
     """An empty JSON object."""
 
 
-class OpenApiDocument(BaseModel):
+class OpenApiDocument(Options):
     """An OpenAPI document."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -191,8 +190,6 @@ class StageList(ApiModel):
 class DemandChange(BaseModel):
     """The new demand bounds on one producer; `min_demand` is half of `max_demand` unless it is given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     max_demand: Count = Field(description="Events that may be outstanding at a time.")
     min_demand: CountOrNone | None = Field(default=None, description="At how few more are asked for.")
 
@@ -203,10 +200,8 @@ class DemandChange(BaseModel):
         return self
 
 
-class StageChange(BaseModel):
+class StageChange(Options):
     """Changes to a running stage. Omitted fields stay unchanged."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     concurrency: Count | None = Field(default=None, description="Events that are handled at a time.")
     buffer_size: CountOrNone | None = Field(
