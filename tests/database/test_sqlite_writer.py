@@ -278,7 +278,7 @@ async def test_a_chore_is_done_when_nobody_writes_and_survives_its_failures(
     await asyncio.to_thread(done.wait)
     await writer.aclose()
     assert _numbers(path)[:2] == [2, 3]
-    assert "done again when it is due: NotYet()" in caplog.text
+    assert "runs again when it is due: NotYet()" in caplog.text
 
 
 @pytest.mark.asyncio
