@@ -16,7 +16,7 @@ from headrace.executors.thread_executor import ThreadExecutor
 from headrace.jobs.errors import AlreadyOpen, NoQueue, QueueTaken
 from headrace.jobs.flows.advance import Advancer, groups_to_advance
 from headrace.jobs.flows.workflow import pass_results, retry_flow
-from headrace.jobs.job import Inserted, Job, JobAck, JobState, NewJob
+from headrace.jobs.job import Inserted, Job, JobState, NewJob
 from headrace.jobs.maintenance.maintenance import Leader, Maintenance, PeriodicTask
 from headrace.jobs.metrics import JobMetrics
 from headrace.jobs.results import ChangeWatch, ResultWaiter
@@ -26,7 +26,13 @@ from headrace.jobs.rules.limits import check_limit
 from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
 from headrace.jobs.running.enqueue import BlockedLoop, EnqueuePipeline, aligned, without_dropped
 from headrace.jobs.running.failures import Exhausted, FailureReport, LateEnds
-from headrace.jobs.running.queue import ACKNOWLEDGE_SECONDS, IDLE_POLL_SECONDS, JobQueue, QueueStatistics
+from headrace.jobs.running.queue import (
+    ACKNOWLEDGE_SECONDS,
+    IDLE_POLL_SECONDS,
+    JobQueue,
+    QueueContext,
+    QueueStatistics,
+)
 from headrace.jobs.running.sync import Lifeline, QueueSettingsSync, QueueSync
 from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, close_within, run_close_step
 from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue, by_stand_in
@@ -34,7 +40,7 @@ from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, p
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.events import LOG
+from headrace.telemetry.events import LOG, Telemetry
 
 _AT_WORK: Final[frozenset[JobState]] = frozenset({"available", "executing"})
 
@@ -58,11 +64,12 @@ class Jobs:
         workers: WorkerCatalogue | Modules,
         queues: Mapping[str, int | QueueOptions] | None = None,
         settings: JobsSettings | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """`store` may be its URL, such as `sqlite:///shop.db`; `workers` are modules, their names, or workers.
 
-        `queues` are how many jobs of each run at a time; none is run when it is None. Raises `BadStore`, `BadJobs`,
-        `BadQueue`, and what `WorkerCatalogue.of_modules` raises.
+        `queues` are how many jobs of each run at a time; none is run when it is None. `telemetry` gets the events of
+        its jobs. Raises `BadStore`, `BadJobs`, `BadQueue`, and what `WorkerCatalogue.of_modules` raises.
         """
         self.store = self._own_store = store = store_or_of(store)
         self.stand_in: Jobs | None = None
@@ -73,31 +80,30 @@ class Jobs:
         self.settings = JobsSettings() if settings is None else settings
         self.queues: dict[str, JobQueue] = {}
         self._options = checked_queues({} if queues is None else queues)
-        self.metrics = JobMetrics(catalogue, self.settings.now)
+        self.telemetry = telemetry = Telemetry() if telemetry is None else telemetry
+        self.metrics = JobMetrics(catalogue, self.settings.now, telemetry)
         self._settings_sync = settings_sync = QueueSettingsSync(
-            store, {name: one.limit for name, one in self._options.items()}
+            store, {name: one.limit for name, one in self._options.items()}, self._fit_threads
         )
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
         self._enqueue_pipeline = EnqueuePipeline(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._blocked_loop = BlockedLoop()
-        self._result_waiter = ResultWaiter(store)
+        self._result_waiter = ResultWaiter(store, telemetry)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self.late = LateEnds(store, self._report)
-        self._advancer = Advancer(store)
+        self._advancer = Advancer(store, telemetry)
         self._exhausted = Exhausted(store, catalogue, self._enqueue_pipeline.open, self._report)
         self._changes = ChangeWatch(store, self.queues, self._result_waiter)
         self._watch = QueueSync(
             store, catalogue, self.queues, settings_sync, Lifeline(store, self._exhausted.follow_up)
         )
-        self._watch.refreshed = self._fit_threads
         self._threads: ThreadExecutor | None = None
         self._executors: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._helpers: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._claimed = 0
         self._is_open = False
         self._pid = os.getpid()
 
@@ -228,7 +234,7 @@ class Jobs:
 
         What a paused queue holds does not count, nor does what has no attempt left.
         """
-        claimed = self._claimed
+        claimed = self._claimed()
         if not self._is_at_rest():
             return False
         names = frozenset(name for name, queue in self.queues.items() if not queue.is_paused)
@@ -236,7 +242,10 @@ class Jobs:
         which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_exhausted=True)
         if names and await self.store.has(which):
             return False
-        return self._claimed == claimed and self._is_at_rest()  # what ran meanwhile may be followed by others
+        return self._claimed() == claimed and self._is_at_rest()  # what ran meanwhile may be followed by others
+
+    def _claimed(self) -> int:
+        return sum(one.claimed for one in self.statistics().values())
 
     def _is_at_rest(self) -> bool:
         statistics = self.statistics().values()
@@ -396,29 +405,14 @@ class Jobs:
 
     def _new_queue(self, owner: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
         """Make a queue, measured, which is not started yet."""
-        name = owner.queue
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
-        queue = self.queues[name] = JobQueue(owner, limit, self.store, attempts, scheduler)
-        queue.started, queue.finished = (
-            partial(self._started, self.metrics.started(name)),
-            self.metrics.attempt_finished(name),
-        )
-        queue.acknowledged, queue.failed, queue.late = partial(self._acknowledged, name), self._report, self.late
-        self.metrics.begin(name)
-        if self.store.change_seconds is not None and owner.limits is None:
-            queue.poll_seconds = IDLE_POLL_SECONDS
+        context = QueueContext(self.store, scheduler, self.telemetry, self._report, self.late)
+        shows_changes = self.store.change_seconds is not None and owner.limits is None
+        queue = JobQueue(owner, limit, attempts, context, IDLE_POLL_SECONDS if shows_changes else None)
+        self.queues[owner.queue] = queue
+        self.metrics.begin(owner.queue)
         self._changes.wake()
         return queue
-
-    def _started(self, measure: Callable[[Sequence[Job]], None], jobs: Sequence[Job]) -> None:
-        measure(jobs)
-        self._claimed += len(jobs)
-        self._advancer.started(jobs)
-
-    def _acknowledged(self, name: str, acknowledgements: Sequence[JobAck]) -> None:
-        self._result_waiter.acknowledged(acknowledgements)
-        self._advancer.acknowledged(acknowledgements)
-        self.metrics.acknowledged(name, acknowledgements)
 
     def _start_maintenance(self) -> None:
         """Start the checks of running jobs, and the maintenance."""
@@ -442,7 +436,7 @@ class Jobs:
             threads,
             processes,
             self._watch.note,
-            self._enqueue_pipeline.open,
+            None if settings.cipher is None else self._enqueue_pipeline.open,
             pass_results=partial(pass_results, self.store),
             redact=settings.redact,
         )

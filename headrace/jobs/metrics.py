@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
-from headrace.jobs.job import AttemptCancelled, AttemptCompleted, AttemptFailed, AttemptSnoozed, Job, JobAck, JobOutcome
+from headrace.jobs.job import AttemptCancelled, AttemptCompleted, AttemptFailed, AttemptSnoozed, Job, JobOutcome
+from headrace.jobs.running.queue import JOB_EVENTS, JOB_START, EndedAttempt
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
-from headrace.telemetry.counts import Families, FamilySpec
+from headrace.telemetry.counts import Families, FamilySpec, HistogramCounts
+from headrace.telemetry.events import EventName, Measurements, Metadata, Telemetry
 
 OTHER: Final = "other"
 """How a worker is called that no listed module has: its name may be anything, and there may be any number."""
@@ -44,16 +46,18 @@ WAIT: Final = FamilySpec(
 
 
 class JobMetrics:
-    """Counts, in plain numbers."""
+    """Counts the attempts of the queues of one service, from their telemetry events."""
 
-    def __init__(self, catalogue: WorkerCatalogue, now: Callable[[], datetime]) -> None:
+    def __init__(self, catalogue: WorkerCatalogue, now: Callable[[], datetime], telemetry: Telemetry) -> None:
         self.families = Families()
         self._finished = self.families.declare(FINISHED)
         self._duration = self.families.declare(DURATION)
         self._wait = self.families.declare(WAIT)
         self._names = {name: worker.name for name in catalogue.names if (worker := catalogue.get(name)) is not None}
         self._now = now
-        self._running: dict[int, str] = {}
+        self._waits: dict[str, HistogramCounts] = {}
+        self._durations: dict[str, dict[str, HistogramCounts]] = {}
+        telemetry.attach(repr(self), JOB_EVENTS, self._handle)
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -61,39 +65,37 @@ class JobMetrics:
         return (*dict.fromkeys(self._names.values()), OTHER)
 
     def begin(self, queue: str) -> None:
-        """Count from 0 what may come of a queue."""
+        """Count the attempts of a queue, each counter from 0."""
+        self._waits[queue] = self._wait.tally((queue,))
+        self._durations[queue] = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
         for worker in self.workers:
             for outcome in OUTCOMES:
                 self._finished.add((queue, worker, outcome), 0)
 
-    def started(self, queue: str) -> Callable[[Sequence[Job]], None]:
-        """Return what measures how long jobs of a queue have waited that are about to run."""
-        running, name_of, now = self._running, self._names.get, self._now
-        wait = self._wait.tally((queue,))
+    def _handle(self, name: EventName, _: Measurements, metadata: Metadata) -> None:
+        queue = cast("str", metadata["queue"])
+        if queue not in self._durations:
+            return
+        if name == JOB_START:
+            self._started(queue, cast("Sequence[Job]", metadata["jobs"]))
+        else:
+            self._ended(queue, cast("Sequence[EndedAttempt]", metadata["attempts"]))
 
-        def started(jobs: Sequence[Job]) -> None:
-            for job in jobs:
-                running[job.id] = name_of(job.worker, OTHER)
-                seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
-                wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
+    def _started(self, queue: str, jobs: Sequence[Job]) -> None:
+        """Measure how long jobs have waited that are about to run."""
+        wait, now = self._waits[queue], self._now
+        for job in jobs:
+            seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
+            wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
 
-        return started
-
-    def attempt_finished(self, queue: str) -> Callable[[Job, float], None]:
-        """Return what measures how long an attempt of a queue ran; it is on the way of every job."""
-        durations = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
-        running = self._running
-
-        def attempt_finished(job: Job, seconds: float) -> None:
-            durations[running.get(job.id, OTHER)].observe(seconds)
-
-        return attempt_finished
-
-    def acknowledged(self, queue: str, acknowledgements: Sequence[JobAck]) -> None:
-        """Count how attempts ended, once the store has it."""
+    def _ended(self, queue: str, attempts: Sequence[EndedAttempt]) -> None:
         counts: Counter[tuple[str, str]] = Counter()
-        for one in acknowledgements:
-            counts[self._running.pop(one.id, OTHER), outcome_name(one.outcome)] += 1
+        durations, name_of = self._durations[queue], self._names.get
+        for one in attempts:
+            worker = name_of(one.job.worker, OTHER)
+            counts[worker, outcome_name(one.outcome)] += 1
+            if one.seconds is not None:
+                durations[worker].observe(one.seconds)
         for (worker, outcome), count in counts.items():
             self._finished.add((queue, worker, outcome), count)
 

@@ -1,7 +1,7 @@
 """`ResultWaiter`, `JobRegistry`."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -10,15 +10,15 @@ from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded, JobExpired, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.handle import Handle
-from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, JobAck, NewJob, Unique
+from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_duration
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
-from headrace.jobs.running.queue import JobQueue
+from headrace.jobs.running.queue import EndedAttempt, JobQueue, attach_to_ends
 from headrace.jobs.running_job import PROGRESS
 from headrace.jobs.stores.store import Finds
 from headrace.jobs.worker import Worker
-from headrace.telemetry.events import LOG, log_failure
+from headrace.telemetry.events import LOG, Telemetry, log_failure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -144,24 +144,25 @@ CHECK_SECONDS: Final = 1.0
 
 
 class ResultWaiter:
-    """Those who wait for jobs, by the jobs' ids."""
+    """Waits for jobs to end, in this process or in another one."""
 
-    def __init__(self, store: Finds) -> None:
+    def __init__(self, store: Finds, telemetry: Telemetry) -> None:
         self._store = store
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
-        self.awaited: Callable[[], None] = lambda: None
-        """Called when a caller begins to wait."""
+        self.awaited = asyncio.Event()
+        """Set when a caller begins to wait; `ChangeWatch` clears it."""
+        attach_to_ends(telemetry, self._ended)
 
     @property
     def is_awaited(self) -> bool:
         """Whether any caller waits."""
         return bool(self._waiting)
 
-    def acknowledged(self, acknowledgements: Sequence[JobAck]) -> None:
-        """Wake those who wait for jobs whose attempts ended here."""
+    def _ended(self, attempts: Sequence[EndedAttempt]) -> None:
+        """Wake the callers that wait for jobs whose attempts ended here."""
         if self._waiting:
-            for one in acknowledgements:
-                self._wake(one.id)
+            for one in attempts:
+                self._wake(one.job.id)
 
     async def check(self) -> None:
         """Wake those who wait for jobs that have ended, wherever they ran. Raises what the store raises."""
@@ -184,7 +185,7 @@ class ResultWaiter:
         seen: list[Job] = []
         try:
             async with asyncio.timeout(timeout_seconds) as limit:
-                return result_of(job_id, await self._ended(job_id, seen))
+                return result_of(job_id, await self._wait(job_id, seen))
         except TimeoutError:
             if timeout_seconds is None or not limit.expired():
                 raise
@@ -192,12 +193,12 @@ class ResultWaiter:
             late = ResultTimeout(job_id, timeout_seconds, worker, state)
         raise late
 
-    async def _ended(self, job_id: int, seen: list[Job]) -> Job | None:
+    async def _wait(self, job_id: int, seen: list[Job]) -> Job | None:
         """Return a job once it has ended, or None when it is gone; `seen` holds it as it was last found before."""
         while True:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(job_id, set()).add(waiter)
-            self.awaited()
+            self.awaited.set()
             try:
                 job = await self._store.get(job_id)
                 if job is None or job.state not in INCOMPLETE:
@@ -242,21 +243,19 @@ class ChangeWatch:
         self._store = store
         self._queues = queues
         self._results = results
-        self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        results.awaited = self.wake
 
     def wake(self) -> None:
-        """Go on asking: a queue runs, or a result is waited for."""
-        self._wanted.set()
+        """Go on asking: a queue runs."""
+        self._results.awaited.set()
 
     async def run(self) -> None:
         """Go on until cancelled; at once, where a store has no changes but its own."""
         seconds = self._store.change_seconds
         while seconds is not None:
             if not self._queues and not self._results.is_awaited:
-                self._wanted.clear()
-                await self._wanted.wait()
+                self._results.awaited.clear()
+                await self._results.awaited.wait()
             await self._change(seconds)
             await asyncio.sleep(await self._check())
 

@@ -16,8 +16,10 @@ from headrace.jobs.job import (
 )
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.queue import JOB_STOP, EndedAttempt
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobStore
+from headrace.telemetry.events import Telemetry
 from tests.fakes.kept_jobs import ME
 
 DONE = AttemptCompleted()
@@ -74,7 +76,8 @@ class StoreService:
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
-        self.settling = Advancer(store)
+        self.telemetry = Telemetry()
+        self.settling = Advancer(store, self.telemetry)
         self.running: dict[str, Job] = {}
         self.ran: list[str] = []
 
@@ -88,7 +91,6 @@ class StoreService:
         """Claim what may run; return the workers, or the names of steps, in the order of ids."""
         jobs = sorted(await self.store.claim(ME, count), key=lambda job: job.id)
         names = [str(job.meta.get("name") or job.args.get("n") or job.worker) for job in jobs]
-        self.settling.started(jobs)
         self.running.update(zip(names, jobs, strict=True))
         self.ran += names
         return names
@@ -99,10 +101,11 @@ class StoreService:
         acknowledged = [JobAck(job.id, job.attempt, outcome)]
         await self.store.acknowledge(ME, acknowledged)
         if steps is None:
-            self.settling.acknowledged(acknowledged)
+            ended = [EndedAttempt(job, outcome, 0.0)]
+            self.telemetry.execute(JOB_STOP, {"count": 1}, {"queue": job.queue, "attempts": ended})
             await self.settling.advance()
             return
         with suppress(Died):
             await advance_all(MortalStore(self.store, steps), groups_of(job.meta))
-        self.settling = Advancer(self.store)  # another process goes on, and knows of nothing
-        self.settling.started(list(self.running.values()))
+        self.telemetry = Telemetry()
+        self.settling = Advancer(self.store, self.telemetry)  # another process goes on, and knows of nothing

@@ -12,6 +12,7 @@ from headrace.jobs.job import Job
 from headrace.jobs.results import JobRegistry, ResultWaiter
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker, worker
+from headrace.telemetry.events import Telemetry
 from tests.fakes.job_clock import NOON
 from tests.fakes.job_desk import Desk
 
@@ -104,7 +105,7 @@ async def test_a_timeout_of_somebody_else_is_not_taken_for_that_of_the_wait() ->
             raise TimeoutError(job_id, "on a slow disk")
 
     with pytest.raises(TimeoutError, match="on a slow disk") as caught:
-        await ResultWaiter(Slow()).result(1, 5)
+        await ResultWaiter(Slow(), Telemetry()).result(1, 5)
     assert not isinstance(caught.value, ResultTimeout)
 
 

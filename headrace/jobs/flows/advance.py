@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 from headrace.errors import HeadraceError
-from headrace.jobs.job import INCOMPLETE, AttemptCancelled, AttemptCompleted, Job, JobAck, JobState, NewJob
+from headrace.jobs.job import INCOMPLETE, AttemptCancelled, AttemptCompleted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
     MEMBER_META,
@@ -29,8 +29,9 @@ from headrace.jobs.rules.flows import (
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.outcomes import is_discarded
+from headrace.jobs.running.queue import EndedAttempt, attach_to_ends
 from headrace.jobs.stores.store import Changes, Finds
-from headrace.telemetry.events import log_failure
+from headrace.telemetry.events import Telemetry, log_failure
 
 MEMBER_LIMIT: Final = 100_000
 """Jobs of one workflow that are looked at."""
@@ -206,35 +207,26 @@ class _Graphs:
 class Advancer:
     """Advances the groups of the jobs that end in this process, as soon as they end."""
 
-    def __init__(self, store: AdvancerStore) -> None:
+    def __init__(self, store: AdvancerStore, telemetry: Telemetry) -> None:
         self._graphs = _Graphs(store)
-        self._running: dict[int, list[JobGroups]] = {}
         self._changed: dict[JobGroups, set[int] | None] = {}
         """The groups that have, and their jobs that completed; None is all that may have changed."""
         self._is_at_work = False
         self._wake = asyncio.Event()
+        attach_to_ends(telemetry, self._ended)
 
     @property
     def is_at_rest(self) -> bool:
         """Whether every group that has changed is advanced."""
         return not (self._changed or self._is_at_work)
 
-    def started(self, jobs: Sequence[Job]) -> None:
-        """Add jobs that this process has claimed."""
-        for job in jobs:
-            if job.meta and (groups := groups_of(job.meta)):
-                self._running[job.id] = groups
-
-    def acknowledged(self, acknowledgements: Sequence[JobAck]) -> None:
-        """Handle attempts whose outcomes the store has written."""
-        if not self._running:
-            return
-        for one in acknowledgements:
-            groups = self._running.pop(one.id, None)
-            if groups and isinstance(one.outcome, AttemptCompleted):
-                self._completed(groups, one.id)
-            elif groups and (isinstance(one.outcome, AttemptCancelled) or is_discarded(one.outcome)):
-                self.changed(groups)
+    def _ended(self, attempts: Sequence[EndedAttempt]) -> None:
+        for one in attempts:
+            if one.job.meta and (groups := groups_of(one.job.meta)):
+                if isinstance(one.outcome, AttemptCompleted):
+                    self._completed(groups, one.job.id)
+                elif isinstance(one.outcome, AttemptCancelled) or is_discarded(one.outcome):
+                    self.changed(groups)
 
     def changed(self, groups: Iterable[JobGroups]) -> None:
         """Advance groups later: some of their jobs were inserted, or have ended. Call it on the loop."""

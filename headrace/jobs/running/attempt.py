@@ -111,8 +111,8 @@ class ExecutionContext:
     threads: ThreadExecutor | None = None
     processes: ProcessExecutor | None = None
     write_progress: ProgressWriter | None = None
-    opened: Callable[[Job], None] = lambda _: None
-    """Puts the args of a claimed job in clear, in place."""
+    decrypt: Callable[[Job], None] | None = None
+    """Decrypts the args of a claimed job, in place."""
     random: Random = random.random
     pass_results: Callable[[Job], Awaitable[None]] | None = None
     """Gives a step of a workflow the results of those that it came after."""
@@ -169,7 +169,8 @@ class AttemptRunner:
         try:
             if type(job.args) is TornArgs:
                 raise torn_args(job.worker)  # noqa: TRY301 - as all that fails an attempt
-            self._in.opened(job)
+            if self._in.decrypt is not None:
+                self._in.decrypt(job)
             if DEPS in job.meta and self._in.pass_results is not None:
                 await self._in.pass_results(job)
             if worker.is_plain and not self._in.middleware:  # most are: what lies between costs more than they do

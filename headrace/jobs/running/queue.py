@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from headrace.errors import class_and_message
-from headrace.jobs.job import AttemptCancelled, AttemptFailed, AttemptReleased, Job, JobAck, JobOutcome
+from headrace.jobs.job import AttemptCancelled, AttemptFailed, AttemptReleased, Job, JobAck, JobOutcome, final
 from headrace.jobs.running.failures import FailureReport, LateEnds
 from headrace.jobs.running.task_pool import Attempts, QueueSlot, TaskPool, close_within
 from headrace.jobs.stores.store import Claims, LeaseOwner
 from headrace.otp.scheduler import Scheduler
-from headrace.telemetry.events import LOG, log_failure
+from headrace.telemetry.events import LOG, EventName, Measurements, Metadata, Telemetry, log_failure
 
 POLL_SECONDS: Final = 1.0
 """How long a job that another OS process has inserted waits at most before it is seen."""
@@ -31,6 +31,50 @@ RETRY_SECONDS: Final = 1.0
 """How long the queue waits after a store that failed, before it tries again."""
 
 
+JOB_EVENTS: Final = ("headrace", "job")
+"""The prefix of the telemetry events of jobs. Each event is of a group of jobs of one queue."""
+
+JOB_START: Final = (*JOB_EVENTS, "start")
+"""Emitted when a queue has claimed jobs, before they run: `count`; `queue` and `jobs`."""
+
+JOB_STOP: Final = (*JOB_EVENTS, "stop")
+"""Emitted when the store has written how attempts ended, but for failed ones: `count`; `queue` and `attempts`."""
+
+JOB_EXCEPTION: Final = (*JOB_EVENTS, "exception")
+"""Emitted in the same way for attempts that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt whose outcome the store has; `seconds` is how long it ran, None where it did not begin."""
+
+    job: Job
+    outcome: JobOutcome
+    seconds: float | None
+
+
+def attach_to_ends(telemetry: Telemetry, handler: Callable[[Sequence[EndedAttempt]], None]) -> None:
+    """Call `handler` with the attempts of each stop event and each exception event."""
+
+    def handle(name: EventName, _: Measurements, metadata: Metadata) -> None:
+        if name in {JOB_STOP, JOB_EXCEPTION}:
+            handler(cast("Sequence[EndedAttempt]", metadata["attempts"]))
+
+    telemetry.attach(repr(handler), JOB_EVENTS, handle)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueContext:
+    """The parts that all queues of one service share."""
+
+    store: Claims
+    scheduler: Scheduler
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    report: FailureReport = field(default_factory=FailureReport)
+    late: LateEnds | None = None
+    """Writes the outcomes of jobs that run in threads and outlast the stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueStatistics:
     """How a queue stands: slots, of them those in use, and whether it claims at all."""
@@ -41,6 +85,8 @@ class QueueStatistics:
     unacknowledged: int
     store_error: str | None = None
     """Why the store could not give or take jobs at the last try; None where it could."""
+    claimed: int = 0
+    """Jobs that it has ever claimed and run."""
 
 
 class JobQueue:
@@ -48,25 +94,37 @@ class JobQueue:
 
     It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
     next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it; then `acknowledged` is called. `started` is called with
-    jobs that are about to run, `finished` with each that has run, and its seconds; `failed` with each failed attempt.
+    to the store in batches, and is kept until the store has it. It emits one telemetry event for each claim, and one
+    or two for each such batch.
     """
 
-    def __init__(self, owner: LeaseOwner, limit: int, store: Claims, attempts: Attempts, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        owner: LeaseOwner,
+        limit: int,
+        attempts: Attempts,
+        context: QueueContext,
+        poll_seconds: float | None = None,
+    ) -> None:
+        """`poll_seconds` is POLL_SECONDS when it is None."""
         self.owner = owner
         self.limit = limit
-        self.poll_seconds = POLL_SECONDS
+        self.poll_seconds = POLL_SECONDS if poll_seconds is None else poll_seconds
         self.is_paused = False
         self._store_errors: dict[str, str] = {}
-        self._store = store
-        self._scheduler = scheduler
+        self._store = context.store
+        self._scheduler = context.scheduler
+        self._telemetry = context.telemetry
+        self._report = context.report
+        self._late = context.late
         self._attempts = attempts
-        self._runners = TaskPool(scheduler, f"jobs of {owner.queue}", attempts, self._slot_ended)
+        self._runners = TaskPool(context.scheduler, f"jobs of {owner.queue}", attempts, self._slot_ended)
+        self._claimed = 0
         self._running: dict[int, QueueSlot] = {}
         self._after: dict[int, Job] = {}
         """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
-        self._ended: list[JobAck] = []
-        self._acknowledging: list[JobAck] = []
+        self._ended: list[EndedAttempt] = []
+        self._acknowledging: list[EndedAttempt] = []
         self._may_have_work = True
         self._is_stopping = False
         self._may_be_last = False
@@ -78,18 +136,14 @@ class JobQueue:
         self._goes_on = asyncio.Event()
         """Set when a stop need wait no longer: no job runs any more, or its grace is cut short."""
         self._is_grace_stopped = False
-        self.late: LateEnds | None = None
-        """Writes the ends of what runs in threads and outlasts the stop."""
-        self.acknowledged: Callable[[Sequence[JobAck]], None] = lambda _: None
-        self.started: Callable[[Sequence[Job]], None] = lambda _: None
-        self.finished: Callable[[Job, float], None] = lambda _, __: None
-        self.failed: Callable[[Job, AttemptFailed], None] = FailureReport()
 
     def statistics(self) -> QueueStatistics:
         """Return how it stands."""
         unacknowledged = len(self._ended) + len(self._acknowledging)
         store_error = next(iter(self._store_errors.values()), None)
-        return QueueStatistics(self.limit, len(self._running), self.is_paused, unacknowledged, store_error)
+        return QueueStatistics(
+            self.limit, len(self._running), self.is_paused, unacknowledged, store_error, self._claimed
+        )
 
     def start(self) -> None:
         """Begin to claim, on the running loop."""
@@ -163,7 +217,7 @@ class JobQueue:
 
     def _name_untold(self) -> None:
         """Say of which jobs the store has not taken in how they ended, also those of a write that hangs."""
-        untold = ", ".join(str(one.id) for one in (*self._acknowledging, *self._ended))
+        untold = ", ".join(str(one.job.id) for one in (*self._acknowledging, *self._ended))
         if untold:
             text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
             LOG.error(text, self.owner.queue, untold)
@@ -182,7 +236,7 @@ class JobQueue:
         """Let go of the jobs that do not end: those in threads keep their lease."""
         threaded, others = list[str](), list[str]()
         for job_id, slot in list(self._running.items()):
-            is_left = self.late is not None and self.late.expect(
+            is_left = self._late is not None and self._late.expect(
                 self.owner, slot.job, partial(self._attempts.leave, job_id)
             )
             (threaded if is_left else others).append(f"{job_id} ({slot.job.worker})")
@@ -251,7 +305,8 @@ class JobQueue:
             self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._superseded(jobs))
 
     def _begin(self, jobs: Sequence[Job]) -> None:
-        self.started(jobs)
+        self._claimed += len(jobs)
+        self._telemetry.execute(JOB_START, {"count": len(jobs)}, {"queue": self.owner.queue, "jobs": jobs})
         slots = [QueueSlot(job) for job in jobs]
         self._running.update((slot.job.id, slot) for slot in slots)
         self._runners.begin(slots)
@@ -265,7 +320,7 @@ class JobQueue:
         return [job for job in jobs if job.id not in self._after]
 
     def _put_back(self, jobs: Sequence[Job]) -> None:
-        self._ended += [JobAck(job.id, job.attempt, AttemptReleased()) for job in jobs]
+        self._ended += [EndedAttempt(job, AttemptReleased(), None) for job in jobs]
         if jobs:
             self._has_acks.set()
 
@@ -276,9 +331,10 @@ class JobQueue:
             return
         if outcome is None:
             outcome = self._outcome_of_interrupted(slot)
-        if seconds is not None:
-            self.finished(job, seconds)
-        self._keep(job, outcome)
+        outcome = final(job, outcome)
+        if type(outcome) is AttemptFailed:
+            self._report(job, outcome)
+        self._ended.append(EndedAttempt(job, outcome, seconds))
         if self._after and (again := self._after.pop(job.id, None)) is not None:
             if self._is_stopping:
                 self._put_back([again])
@@ -298,13 +354,6 @@ class JobQueue:
         notes = self._attempts.progress_of(slot.job.id)
         return outcome if notes is None else replace(outcome, meta=notes)
 
-    def _keep(self, job: Job, outcome: JobOutcome) -> None:
-        """Keep how an attempt ended until the store has it."""
-        ended = JobAck.of(job, outcome)
-        if type(ended.outcome) is AttemptFailed:
-            self.failed(job, ended.outcome)
-        self._ended.append(ended)
-
     async def _acknowledge_on(self) -> None:
         """Acknowledge ended attempts, all at a time, until the queue is stopped and the store has them all."""
         while self._ended or not self._may_be_last:
@@ -318,7 +367,9 @@ class JobQueue:
         ended, self._ended = self._ended, []
         self._acknowledging = ended
         try:
-            await self._store.acknowledge(self.owner, ended)
+            await self._store.acknowledge(
+                self.owner, [JobAck(one.job.id, one.job.attempt, one.outcome) for one in ended]
+            )
         except BaseException as error:
             self._ended = ended + self._ended
             if not isinstance(error, Exception):
@@ -330,7 +381,12 @@ class JobQueue:
         finally:
             self._acknowledging = []
         self._store_errors.pop("acknowledge", None)
-        self.acknowledged(ended)
+        failed = [one for one in ended if type(one.outcome) is AttemptFailed]
+        others = [one for one in ended if type(one.outcome) is not AttemptFailed] if failed else ended
+        for name, attempts in ((JOB_STOP, others), (JOB_EXCEPTION, failed)):
+            if attempts:
+                metadata = {"queue": self.owner.queue, "attempts": attempts}
+                self._telemetry.execute(name, {"count": len(attempts)}, metadata)
         if self.owner.limits is not None:  # what ended has made room
             self.has_work()
         return True

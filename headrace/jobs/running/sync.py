@@ -17,10 +17,14 @@ from headrace.telemetry.events import LOG, log_failure
 class QueueSettingsSync:
     """Applies what is kept about queues when it has changed, and only then: what was said here stands until it is."""
 
-    def __init__(self, store: QueueControls, limits: Mapping[str, int]) -> None:
-        """`limits` are those of the config, for queues of which nothing else is kept."""
+    def __init__(self, store: QueueControls, limits: Mapping[str, int], scaled: Callable[[], None]) -> None:
+        """`limits` are those of the config, for queues of which nothing else is kept.
+
+        `scaled` is called after settings were applied.
+        """
         self._store = store
         self._limits = dict(limits)
+        self._scaled = scaled
         self._known: dict[str, QueueSettings] = {}
 
     def refresh(self, settings: Sequence[QueueSettings]) -> None:
@@ -35,6 +39,7 @@ class QueueSettingsSync:
             if queue is not None and before != now:
                 self._apply(queue, now or QueueSettings(name), limit)
         self._known = settings
+        self._scaled()
 
     def _apply(self, queue: JobQueue, settings: QueueSettings, limit: int) -> None:
         queue.scale(settings.limit or limit)
@@ -89,7 +94,7 @@ UNKNOWN_WORKER_LIMIT: Final = 100
 
 
 class QueueSync:
-    """Checks the store each second; `refreshed` is called when queue settings of other OS processes were applied."""
+    """Checks the store each second."""
 
     def __init__(
         self,
@@ -104,7 +109,6 @@ class QueueSync:
         self._queues = queues
         self._settings_sync = settings_sync
         self._rescue = rescue
-        self.refreshed: Callable[[], None] = lambda: None
         self._noted: dict[int, RunningJob] = {}
         self.is_claiming_paused = False
         """Whether queue settings are applied no more: no queue claims again."""
@@ -138,7 +142,6 @@ class QueueSync:
             await queue.check_running()
         if not self.is_claiming_paused:
             await self._settings_sync.check(self._queues)
-            self.refreshed()
         await self._write_notes()
 
     async def _log_unknown_workers(self, own: frozenset[str]) -> None:

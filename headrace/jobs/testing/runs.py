@@ -161,7 +161,7 @@ class Runs:
         context = ExecutionContext(
             store.now,
             settings.run_middleware,
-            opened=self._enqueue_pipeline.open,
+            decrypt=self._enqueue_pipeline.open,
             pass_results=partial(pass_results, store),
         )
         self._attempts = TesterAttempts(catalogue, context)
@@ -283,8 +283,11 @@ class JobsClock:
 
     def __init__(self, now: datetime | None = None) -> None:
         self._now = utc_now() if now is None else now
-        self.moved: Callable[[], None] = lambda: None
-        """Called after each move of the clock."""
+        self._listeners: list[Callable[[], None]] = []
+
+    def add_listener(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each move of the clock."""
+        self._listeners.append(listener)
 
     def __call__(self) -> datetime:
         """Return the time."""
@@ -300,4 +303,5 @@ class JobsClock:
             what = f"the clock cannot go to {time}, which has no time zone"
             raise BadJobsTest(what, "add one, as in datetime.now(UTC)")
         self._now = time.astimezone(UTC)
-        self.moved()
+        for listener in self._listeners:
+            listener()

@@ -99,11 +99,11 @@ class JobsTester:
         self._runs = Runs(self.store, catalogue, settings)
         enqueue_pipeline = EnqueuePipeline(catalogue, settings.enqueue_middleware, settings.cipher)
         self._inspection = Inspection(self.store, catalogue, enqueue_pipeline)
+        self.clock.add_listener(self._stage)
 
     def __enter__(self) -> Self:
         """Take in what the workers enqueue. Raises `NotBound` while another `Jobs` has them."""
         self._service.catalogue.bind(self._service)
-        self.clock.moved = self._stage
         return self
 
     def __exit__(self, *_: object) -> None:

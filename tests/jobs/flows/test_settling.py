@@ -131,7 +131,6 @@ async def test_workflows_that_were_forgotten_for_others_go_on_all_the_same(monke
     runs = [await line(3).start(service) for _ in range(5)]
     for _ in range(3):
         for job in await service.store.claim(ME, 100):
-            service.settling.started([job])
             service.running["it"] = job
             await service.end("it")
     assert [set((await run.states()).values()) for run in runs] == [{"completed"}] * 5

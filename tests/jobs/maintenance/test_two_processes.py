@@ -10,7 +10,7 @@ import pytest
 from headrace.jobs.job import AttemptCompleted, Job, JobOutcome, NewJob, after
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.maintenance import STAGE_SECONDS, Leader, Maintenance, Stager
-from headrace.jobs.running.queue import POLL_SECONDS, JobQueue
+from headrace.jobs.running.queue import POLL_SECONDS, JobQueue, QueueContext
 from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
@@ -42,7 +42,7 @@ async def lateness(insert_at: float, due_at: float) -> float:
     store = MemoryStore(now=now)
     upkeep = Maintenance(Leader(store, "leads", clock=loop.time), [Stager(store, now, lambda _: None)])
     queue = JobQueue(
-        ME, 1, store, PlainAttempts(run), Scheduler()
+        ME, 1, PlainAttempts(run), QueueContext(store, Scheduler())
     )  # nobody tells it of anything: it is another process'
     async with asyncio.TaskGroup() as together:
         leading = together.create_task(upkeep.run())

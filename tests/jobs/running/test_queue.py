@@ -17,7 +17,7 @@ from headrace.jobs.job import (
     JobOutcome,
 )
 from headrace.jobs.running import queue as engine
-from headrace.jobs.running.queue import JobQueue
+from headrace.jobs.running.queue import JobQueue, QueueContext
 from headrace.jobs.running.task_pool import Execute, PlainAttempts
 from headrace.jobs.stores.store import LeaseOwner
 from headrace.otp.scheduler import Scheduler
@@ -56,7 +56,9 @@ class Works:
 
 @asynccontextmanager
 async def working(store: ListStore, execute: Execute, limit: int = 3) -> AsyncIterator[JobQueue]:
-    queue = JobQueue(LeaseOwner("here", "uuid", "default"), limit, store, PlainAttempts(execute), Scheduler())
+    queue = JobQueue(
+        LeaseOwner("here", "uuid", "default"), limit, PlainAttempts(execute), QueueContext(store, Scheduler())
+    )
     queue.start()
     try:
         yield queue
@@ -195,7 +197,7 @@ async def test_a_retried_job_is_put_back_when_the_stop_comes_before_its_former_e
 
     started: list[int] = []
     store = ListStore(1)
-    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, store, PlainAttempts(lingers), Scheduler())
+    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, PlainAttempts(lingers), QueueContext(store, Scheduler()))
     queue.start()
     await until(lambda: started == [1])
     assert queue.cancel(1, "no longer wanted")
@@ -275,7 +277,9 @@ async def test_a_stop_ends_and_names_the_jobs_when_the_store_fails_for_good(
             raise HeadraceError
 
     monkeypatch.setattr(engine, "ACKNOWLEDGE_SECONDS", 0.01)
-    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Gone(2), PlainAttempts(Works()), Scheduler())
+    queue = JobQueue(
+        LeaseOwner("here", "uuid", "default"), 3, PlainAttempts(Works()), QueueContext(Gone(2), Scheduler())
+    )
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)
@@ -321,7 +325,9 @@ async def test_a_stop_names_the_jobs_of_a_write_that_hangs(
                     await gate.wait()
 
     monkeypatch.setattr(engine, "ACKNOWLEDGE_SECONDS", 0.01)
-    queue = JobQueue(LeaseOwner("here", "uuid", "default"), 3, Hangs(2), PlainAttempts(Works()), Scheduler())
+    queue = JobQueue(
+        LeaseOwner("here", "uuid", "default"), 3, PlainAttempts(Works()), QueueContext(Hangs(2), Scheduler())
+    )
     queue.start()
     await until(lambda: queue.statistics().unacknowledged == 2)
     await queue.stop(0.0)

@@ -7,7 +7,7 @@ import pytest
 from headrace.jobs.job import AttemptCompleted, Job, JobOutcome, NewJob
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits, RateLimit
 from headrace.jobs.running import queue as engine
-from headrace.jobs.running.queue import JobQueue
+from headrace.jobs.running.queue import JobQueue, QueueContext
 from headrace.jobs.running.task_pool import PlainAttempts
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import LeaseOwner
@@ -35,7 +35,10 @@ async def work_off(limits: QueueLimits) -> int:
         return AttemptCompleted()
 
     queue = JobQueue(
-        LeaseOwner("here", "uuid", "default", None, limits), COUNT, store, PlainAttempts(execute), Scheduler()
+        LeaseOwner("here", "uuid", "default", None, limits),
+        COUNT,
+        PlainAttempts(execute),
+        QueueContext(store, Scheduler()),
     )
     queue.start()
     await all_ended.wait()
