@@ -302,7 +302,7 @@ class JobQueue:
         if self._is_stopping:
             self._put_back(jobs)
         elif jobs:
-            self._begin(jobs if self._running.keys().isdisjoint(job.id for job in jobs) else self._superseded(jobs))
+            self._begin(jobs if self._running.keys().isdisjoint([job.id for job in jobs]) else self._superseded(jobs))
 
     def _begin(self, jobs: Sequence[Job]) -> None:
         self._claimed += len(jobs)
