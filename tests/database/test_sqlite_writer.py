@@ -293,7 +293,7 @@ async def test_a_forked_child_writes_with_a_thread_of_its_own(writer: SqliteWrit
 async def test_a_fork_in_the_middle_of_a_write_is_told_to_the_child_and_hurts_no_write(
     writer: SqliteWriter, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.database.sqlite_file.FORK_SECONDS", 0.01)
+    monkeypatch.setattr("headrace.database.sqlite_threads.FORK_SECONDS", 0.01)
     is_writing, may_end = threading.Event(), threading.Event()
 
     def work(connection: sqlite3.Connection) -> int:

@@ -7,5 +7,5 @@ def die(store: SqliteStore) -> None:
     """Close all that it has open, and write nothing more."""
     store._owners._heartbeats._ours.clear()
     store.writer.close()
-    store._reader._calls.close()
+    store._reader.close()
     store._locks.close()

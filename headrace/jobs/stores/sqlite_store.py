@@ -19,8 +19,8 @@ from headrace.clock import utc_now
 from headrace.database.heartbeat import HEARTBEAT_SECONDS
 from headrace.database.owner_locks import OwnerLocks
 from headrace.database.queries import migrate, sql_condition, sql_text
-from headrace.database.sqlite_file import DatabaseWork, FileChanges, R, SqliteError
-from headrace.database.sqlite_threads import SqliteReader, SqliteWriter, Synchronous
+from headrace.database.sqlite_file import FileChanges, R, SqliteError
+from headrace.database.sqlite_threads import DatabaseWork, SqliteReader, SqliteWriter, Synchronous
 from headrace.database.urls import parse_sqlite_url
 from headrace.jobs.errors import BadStore, BadTransaction, NewerSchema
 from headrace.jobs.job import Inserted, Job, NewJob, to_text
