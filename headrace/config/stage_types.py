@@ -10,7 +10,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from headrace.errors import HeadraceError, MissingCallback
+from headrace.errors import HeadraceError, MissingCallback, MisspeltCallback
 from headrace.pipeline.stage.callbacks import check_callback
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
@@ -140,7 +140,7 @@ def example_of(stage_type: LoadedType, options: BaseModel) -> AnyStage | str:
     try:
         made = stage_type.stage.__new__(stage_type.stage) if stage_type.needs_jobs else stage_type.make(options)
         check_callback(made)
-    except MissingCallback as error:
+    except (MissingCallback, MisspeltCallback) as error:
         return str(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - an error of a user's `__init__` must not hide findings
         return f"its `__init__` raises {raised(error)}"

@@ -32,6 +32,7 @@
     └── StageError               a stage, its subscriptions, its graph
         ├── DemandError          max_demand and min_demand do not fit
         ├── MissingCallback      a stage class without the callback that makes it one
+        ├── MisspeltCallback     a stage class with a method that looks like a callback and is none
         ├── BadReturn            a callback returned what it must not
         ├── HandlerTimeout       a callback took longer over its events than it may
         ├── PoisonEvent          an event has brought its stage down too often
@@ -90,6 +91,7 @@ from headrace.errors.pipeline import (
     HandlerTimeout,
     MetricConflict,
     MissingCallback,
+    MisspeltCallback,
     PoisonEvent,
     ReaderTooSlow,
     ServiceTimeout,
@@ -123,6 +125,7 @@ __all__ = [
     "MailboxFull",
     "MetricConflict",
     "MissingCallback",
+    "MisspeltCallback",
     "NameTaken",
     "NoCallback",
     "NoChild",

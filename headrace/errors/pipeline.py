@@ -29,6 +29,18 @@ class MissingCallback(StageError):
         )
 
 
+class MisspeltCallback(StageError):
+    """A stage class has a method that looks like a callback, and would never be called as one."""
+
+    def __init__(self, found: object, method: str, callback: str) -> None:
+        self.method = method
+        self.callback = callback
+        super().__init__(
+            f"{type(found).__name__} has a method {method}, which no stage calls; did you mean {callback}? "
+            "A method of your own needs a name that is less like it"
+        )
+
+
 class BadReturn(StageError):
     """A callback returned something that it must not."""
 

@@ -8,6 +8,7 @@ from headrace.errors import NoCallback, NotStarted
 from headrace.otp import links
 from headrace.otp import links as monitor
 from headrace.otp.links import Monitor
+from headrace.otp.process.callbacks import CallbackName, Callbacks, overridden
 from headrace.otp.process.mailbox import Continuation, OwnEnvelope, Timeout
 from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.process.state import check_reason
@@ -52,12 +53,11 @@ def _timed_out(process: Process[object]) -> None:
 S = TypeVar("S")
 
 
-class GenServer:
+class GenServer(Callbacks):
     """The base of a server: any method may be called or cast through its `Ref`, and runs when its turn has come.
 
-    Callbacks that are looked for: `init()`, `handle_info(message)`, `handle_continue(argument)`, `handle_timeout()`,
-    `terminate(reason)`; each `def` or `async def`. An exception in any of them, or in a method, ends the process with
-    it, and its supervisor decides what follows. A method may return a `Reply`, and answer its caller later.
+    Its optional callbacks are those of `Callbacks`. An exception in a method ends the process with it, as one in a
+    callback does. A method may return a `Reply`, and answer its caller later.
 
     The methods below are valid from `init` to `terminate`, and raise `NotStarted` before and after. They concern
     one *life*: after a restart timers, monitors, links and continuations are gone, and `init` makes them
@@ -140,8 +140,8 @@ def _process_of(server: GenServer, name: str) -> Process[object]:
     return process
 
 
-def _check_callback(server: GenServer, process: Process[object], callback: str, argument: str = "") -> None:
-    if not hasattr(server, callback):
+def _check_callback(server: GenServer, process: Process[object], callback: CallbackName, argument: str = "") -> None:
+    if overridden(server, callback) is None:
         raise NoCallback(process.name, f"{callback}({', '.join(filter(None, ('self', argument)))})")
 
 

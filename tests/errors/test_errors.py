@@ -27,6 +27,7 @@ from headrace.errors import (
     MailboxFull,
     MetricConflict,
     MissingCallback,
+    MisspeltCallback,
     NameTaken,
     NoCallback,
     NoChild,
@@ -87,6 +88,10 @@ SENTENCES: list[tuple[HeadraceError, str]] = [
     (ForeignThread("call to 'a'", "x"), "call to 'a' from a foreign thread: use x, "),
     (DemandError("min_demand", 7, "below max_demand"), "min_demand is 7, and must be below max_demand"),
     (MissingCallback([], "handle_demand"), "list has no handle_demand of its own: "),
+    (
+        MisspeltCallback([], "handle_canel", "handle_cancel"),
+        "list has a method handle_canel, which no stage calls; did you mean handle_cancel? ",
+    ),
     (BadReturn("s", "handle_events", 3, "a list"), "handle_events of stage 's' returned int, and must return a list"),
     (BufferFull("s", 7), "stage 's' has no room for the events (it buffers 7): "),
     (CannotRetain("s"), "stage 's' holds events beyond their batch, and has a concurrency: "),

@@ -41,7 +41,6 @@ from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.graph import side_names
 from headrace.stages.functions import FunctionError
 from headrace.stages.options import NoOptions
 
@@ -182,7 +181,7 @@ class _Check:
             stage_type.kind,
             stage_type.name,
             _outputs(example),
-            () if example is None else side_names(example),
+            () if example is None else tuple(example.side_outputs),
             stage_type.stage.outputs_with,
             max_retained=0 if example is None else example.max_retained,
             has_waiting_sender=options is not None and stage_type.declares.has_waiting_sender(options),

@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from typing_extensions import override
 
 from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
-from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.graph import ERRORS, side_names
+from headrace.pipeline.topology.graph import ERRORS
 
 DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
@@ -93,12 +92,12 @@ def _losses(names: Collection[str], sink: str, stages: Mapping[str, ConfiguredSt
 
 def _sides(stage: ConfiguredStage) -> tuple[str, ...]:
     """Return the names of a stage's side outputs."""
-    return (ERRORS, *side_names(_example(stage)))
+    return (ERRORS, *_example(stage).side_outputs)
 
 
 def can_redeliver(source: ConfiguredStage) -> bool:
     """Whether a source can send an event again; its options may decide that."""
-    return cast("Producer[object] | type[Producer[object]]", _example(source)).emits_messages
+    return _example(source).emits_messages
 
 
 def _example(stage: ConfiguredStage) -> Stage | type[Stage]:

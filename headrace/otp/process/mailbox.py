@@ -10,6 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 from typing_extensions import override
 
 from headrace.errors import MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
+from headrace.otp.process.callbacks import overridden
 from headrace.otp.process.state import MAILBOX_LIMIT
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG
@@ -41,11 +42,11 @@ class Envelope:
         class is called as it is.
         """
         if self.method is None:
-            handle_info = getattr(callbacks, "handle_info", None)
+            handle_info = overridden(callbacks, "handle_info")
             if handle_info is None:
                 LOG.warning("process %r has no handle_info and drops %s", owner, short_repr(self.args[0]))
                 return None
-            return cast("object", handle_info(*self.args))
+            return handle_info(*self.args)
         method = self.method
         own = getattr(callbacks, getattr(method, "__name__", ""), None)
         if own is not None and (getattr(own, "__func__", None) is method or _is_method(method)):
@@ -74,10 +75,10 @@ class Continuation(OwnEnvelope):
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
-        handle_continue = getattr(callbacks, "handle_continue", None)
+        handle_continue = overridden(callbacks, "handle_continue")
         if handle_continue is None:
             raise NoCallback(owner, "handle_continue(self, argument)")
-        return cast("object", handle_continue(*self.args))
+        return handle_continue(*self.args)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,10 +87,10 @@ class Timeout(OwnEnvelope):
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
-        handle_timeout = getattr(callbacks, "handle_timeout", None)
+        handle_timeout = overridden(callbacks, "handle_timeout")
         if handle_timeout is None:
             raise NoCallback(owner, "handle_timeout(self)")
-        return cast("object", handle_timeout())
+        return handle_timeout()
 
 
 def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:

@@ -36,7 +36,7 @@ class AnsweringProcess(ProducerConsumerProcess):
     @override
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         super().bound(callbacks)
-        self._handle_demand = callbacks.handle_demand  # type: ignore[attr-defined] # this process is made for those
+        self._handle_demand = callbacks.handle_demand
         self._reported = self.output.sent()
 
     @override

@@ -7,7 +7,7 @@ from typing import cast
 from typing_extensions import override
 
 from headrace.errors import CannotRetain
-from headrace.pipeline.engine.handler import EventHandler, ReportingHandler
+from headrace.pipeline.engine.handler import EventHandler, HandlingStage, ReportingHandler
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import (
@@ -19,7 +19,7 @@ from headrace.pipeline.message import (
     add_pending,
     as_messages,
 )
-from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
+from headrace.pipeline.stage.stage import as_list, check_nothing
 
 
 class BatchHandler(ReportingHandler):
@@ -29,10 +29,10 @@ class BatchHandler(ReportingHandler):
     """
 
     def __init__(
-        self, stage: Stage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
+        self, stage: HandlingStage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
     ) -> None:
         super().__init__(counts, failure, is_acknowledged=is_acknowledged, emits=emits)
-        self._handle = cast("EventHandler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
+        self._handle: EventHandler = stage.handle_events
         self._is_unwrapping = is_acknowledged and not stage.takes_messages
         self._outputs: list[object] = []
         self._waiting: Acknowledgement | None = None

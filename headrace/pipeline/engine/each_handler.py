@@ -1,18 +1,24 @@
 """Handles events on their own, where messages flow or failures are retried: outputs are known per event."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from operator import attrgetter
 from typing import ClassVar, Final, cast
 
 from typing_extensions import override
 
 from headrace.errors import BadReturn
-from headrace.pipeline.engine.handler import EventHandler, PendingResult, ReportingHandler
+from headrace.pipeline.engine.handler import (
+    EventHandler,
+    HandlingStage,
+    PendingResult,
+    ReportingHandler,
+    own_handle_each,
+)
 from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
+from headrace.pipeline.stage.stage import as_list, check_nothing
 
 _DATA: Final = attrgetter("data")
 
@@ -26,11 +32,11 @@ class EachHandler(ReportingHandler):
     is_timed_whole: ClassVar[bool] = False
 
     def __init__(
-        self, stage: Stage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
+        self, stage: HandlingStage, counts: StageCounts, failure: FailurePolicy, *, is_acknowledged: bool, emits: bool
     ) -> None:
         super().__init__(counts, failure, is_acknowledged=is_acknowledged, emits=emits)
-        self._handle = cast("EventHandler", getattr(stage, "handle_events"))  # noqa: B009 - the two kinds share no base with it
-        self._handle_each: Callable[[list[object]], object] | None = getattr(stage, "handle_each", None)
+        self._handle: EventHandler = stage.handle_events
+        self._handle_each = own_handle_each(stage)
         self._one_to_one = stage.one_to_one
         is_single = failure.timeout_seconds is not None or not (self._one_to_one or self._handle_each)
         self._call = self._singly if is_single else self._whole

@@ -9,14 +9,28 @@ from typing import ClassVar
 from typing_extensions import override
 
 from headrace.errors import BadReturn, HandlerTimeout, PoisonEvent
+from headrace.otp.process.callbacks import is_overridden
 from headrace.pipeline.engine.failed_units import FailedUnit, dead_letter, failed_unit
 from headrace.pipeline.engine.retained import Retained
 from headrace.pipeline.failure import FailurePolicy, retry_after
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Message, Outcome, as_messages
+from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 EventHandler = Callable[[list[object]], object]
 """`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""
+
+HandlingStage = ProducerConsumer[object, object] | Consumer[object]
+"""A stage that takes events in."""
+
+
+def own_handle_each(stage: HandlingStage) -> EventHandler | None:
+    """Return the stage's `handle_each`, where it has one."""
+    if not isinstance(stage, ProducerConsumer):
+        return None
+    handle_each = stage.handle_each
+    return handle_each if is_overridden(handle_each, ProducerConsumer.handle_each) else None
 
 
 class PendingResult(Coroutine[object, object, object]):

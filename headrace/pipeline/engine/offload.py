@@ -15,8 +15,8 @@ from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.protocol import unpacked_error
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.executors.worker_main import run_each
+from headrace.pipeline.engine.handler import EventHandler, HandlingStage
 from headrace.pipeline.stage.settings import Concurrency
-from headrace.pipeline.stage.stage import Stage
 
 CALL_SECONDS: Final = 0.01
 """How long one call to an OS process is to take: a call and back costs 0.1 ms or more by itself."""
@@ -40,7 +40,7 @@ class Made:
 class Offload:
     """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
 
-    def __init__(self, stage: Stage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:
+    def __init__(self, stage: HandlingStage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:
         """`worked` is called with the seconds of each call in a thread or an OS process."""
         self.emits = emits
         self._worked = worked
@@ -49,7 +49,7 @@ class Offload:
         self.fails_alone = how.mode == "subprocess"
         """Whether an exception of the function fails its event, and never brings the stage down."""
         self._name = stage.name
-        self._handle: Callable[[list[object]], object] = getattr(stage, "handle_events")  # noqa: B009 - of either kind
+        self._handle: EventHandler = stage.handle_events
         self._function = stage.offload() if how.mode == "subprocess" else None
         self._one_to_one = stage.one_to_one
         self._size = 1

@@ -8,6 +8,7 @@ from functools import partial
 from typing_extensions import override
 
 from headrace.errors import BufferFull
+from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import (
     BLOCKED,
@@ -26,7 +27,7 @@ from headrace.pipeline.flow.ingress import AsyncGenerator, Ingress, SyncGenerato
 from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
 from headrace.pipeline.stage.producer import Inbox, Producer
-from headrace.pipeline.stage.stage import as_list
+from headrace.pipeline.stage.stage import Stage, as_list
 from headrace.telemetry.events import LOG
 
 
@@ -177,13 +178,15 @@ class ProducerProcess(StageProcess[Producer[object]]):
     def resume(self) -> None:
         was_paused = self.is_paused
         super().resume()
-        if was_paused and self.state is ProcessStatus.RUNNING and hasattr(self.callbacks, "handle_room"):
+        if was_paused and self.state is ProcessStatus.RUNNING and self._has_handle_room():
             self.notify(self._notify_room)
 
+    def _has_handle_room(self) -> bool:
+        return is_overridden(self.stage.handle_room, Stage.handle_room)
+
     def _notify_room(self) -> None:
-        handle_room = getattr(self.callbacks, "handle_room", None)
-        if handle_room is not None:
-            self.call_back(handle_room, partial(self.take_returned, "handle_room"))
+        if self._has_handle_room():
+            self.call_back(self.stage.handle_room, partial(self.take_returned, "handle_room"))
 
     def owed(self) -> int:
         """Return how much of the demand is kept for events that the callbacks emit by themselves."""
@@ -239,13 +242,11 @@ class ProducerProcess(StageProcess[Producer[object]]):
         self.output.drain()
         if self.state is not ProcessStatus.RUNNING:
             return
-        handle_drain = getattr(self.callbacks, "handle_drain", None)
-        if handle_drain is not None:
-            try:
-                handle_drain()
-            except BaseException as error:  # noqa: BLE001 - one door that is stuck must not keep the others open
-                self.counts.error(error)
-                LOG.exception("stage %r raised in handle_drain, and drains all the same", self.name)
+        try:
+            self.stage.handle_drain()
+        except BaseException as error:  # noqa: BLE001 - one stage that fails must not keep the others from draining
+            self.counts.error(error)
+            LOG.exception("stage %r raised in handle_drain, and drains all the same", self.name)
         if self.is_busy:
             self.cancel_later()
         self.complete()

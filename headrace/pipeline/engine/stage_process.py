@@ -9,6 +9,7 @@ from typing import Final, TypeVar, cast
 from typing_extensions import override
 
 from headrace.errors import BadReturn, NoProcess
+from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.process.mailbox import Envelope
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.scheduler import IDLE, MORE, SLOW_CALLBACK_ADVICE, Scheduler
@@ -18,7 +19,7 @@ from headrace.pipeline.engine.in_flight import InFlight
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Marker, SubscribeTo, Subscription
-from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage
 from headrace.telemetry.events import LOG
@@ -31,9 +32,6 @@ _BUILT_IN_ADVICE: Final = (
 )
 
 AnyFailureReporter = PlainFailureReporter | ReportingHandler | InFlight
-
-SubscribeCallback = Callable[[OtherSide, SubscribeTo, SubscriptionHandle], object]
-CancelCallback = Callable[[str, ExitReason, SubscriptionHandle], object]
 
 
 class _Message(partial[None]):
@@ -92,6 +90,11 @@ class StageProcess(Process[S]):
         callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
         callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
         callbacks._process = cast("Process[object]", self)  # noqa: SLF001
+
+    @property
+    def stage(self) -> S:
+        """The callback object of the present life; from `bound` on."""
+        return cast("S", self.callbacks)
 
     @property
     @override
@@ -186,8 +189,8 @@ class StageProcess(Process[S]):
 
     def notify_subscribed(self, subscription: Subscription, side: OtherSide) -> None:
         """Call `handle_subscribe`, or go on at once where the stage has none."""
-        handle_subscribe: SubscribeCallback | None = getattr(self.callbacks, "handle_subscribe", None)
-        if handle_subscribe is None:
+        handle_subscribe = self.stage.handle_subscribe
+        if not is_overridden(handle_subscribe, Stage.handle_subscribe):
             self.on_subscribe_handled(subscription, side, None)
         else:
             handle = SubscriptionHandle(subscription, self)
@@ -217,12 +220,13 @@ class StageProcess(Process[S]):
 
     def notify_cancelled(self, subscription: Subscription, marker: Marker, then: Callable[[object], None]) -> None:
         """Call `handle_cancel` and go on with `then`, at once where the stage has none."""
-        handle_cancel: CancelCallback | None = getattr(self.callbacks, "handle_cancel", None)
-        if handle_cancel is None:
+        handle_cancel = self.stage.handle_cancel
+        if not is_overridden(handle_cancel, Stage.handle_cancel):
             then(None)
         else:
             handle = SubscriptionHandle(subscription, self)
-            self.call_back(partial(handle_cancel, marker.kind.value, marker.reason, handle), then)
+            kind = cast("CancelKind", marker.kind.value)  # an info ends nothing
+            self.call_back(partial(handle_cancel, kind, marker.reason, handle), then)
 
     def notify_unsubscribed(self, subscription: Subscription) -> None:
         """Call `handle_cancel`, in a turn to come, for a consumer that has left or was removed."""
@@ -230,7 +234,7 @@ class StageProcess(Process[S]):
         if (
             self.state is ProcessStatus.RUNNING
             and subscription.ended is not None
-            and hasattr(self.callbacks, "handle_cancel")
+            and is_overridden(self.stage.handle_cancel, Stage.handle_cancel)
         ):
             then = partial(self.take_returned, "handle_cancel")
             self.notify(partial(self.notify_cancelled, subscription, subscription.ended, then))

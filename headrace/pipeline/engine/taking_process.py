@@ -8,6 +8,7 @@ from typing import TypeVar
 from typing_extensions import override
 
 from headrace.errors import SubscriptionError
+from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import MORE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
@@ -15,7 +16,7 @@ from headrace.pipeline.engine.batch_handler import BatchHandler
 from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, InFlightBatch
 from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
 from headrace.pipeline.engine.each_handler import EachHandler
-from headrace.pipeline.engine.handler import EventHandler
+from headrace.pipeline.engine.handler import EventHandler, HandlingStage
 from headrace.pipeline.engine.in_flight import SOURCE, InFlight
 from headrace.pipeline.engine.offload import Offload
 from headrace.pipeline.engine.stage_process import StageProcess
@@ -50,7 +51,7 @@ class TakingProcess(StageProcess[S]):
         self.unfed: set[str] = set()
         """Where it enters its name when it subscribes to nothing any more, and may do so yet."""
 
-    def handling(self, callbacks: S, handle: EventHandler, *, emits: bool) -> EventHandler:
+    def handling(self, callbacks: HandlingStage, handle: EventHandler, *, emits: bool) -> EventHandler:
         """Return the function that takes batches: `handle_events` itself, where outputs need not be known per event."""
         is_acknowledged, failure = self.input.is_acknowledged, self.failure
         how = {"is_acknowledged": is_acknowledged, "emits": emits}
@@ -264,11 +265,11 @@ class TakingProcess(StageProcess[S]):
     def complete_input(self) -> None:
         """Call `handle_complete`: all input has been handled."""
         self.has_control = True
-        handle_complete = getattr(self.callbacks, "handle_complete", None)
-        if handle_complete is None:
-            self.input_completed(None)
-        else:
+        handle_complete = self.stage.handle_complete
+        if is_overridden(handle_complete, Stage.handle_complete):
             self.call_back(handle_complete, self.input_completed)
+        else:
+            self.input_completed(None)
 
     def input_completed(self, returned: object) -> None:
         """Go on after `handle_complete`."""

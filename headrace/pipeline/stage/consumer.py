@@ -1,7 +1,10 @@
 """Consumers: stages at the end of a graph, which handle batches of events."""
 
+import inspect
 from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
+
+from typing_extensions import override
 
 from headrace.errors import MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -12,11 +15,7 @@ In = TypeVar("In")
 
 
 class Consumer(Stage, Generic[In]):
-    """A stage that takes events in. Subclass it and handle them in `handle_events`.
-
-    One more callback is looked for, beside `init()` and `terminate(reason)`: `handle_complete()`, `def` or `async
-    def`, called once when all producers have completed and every event has been handled.
-    """
+    """A stage that takes events in. Subclass it and handle them in `handle_events`."""
 
     _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
 
@@ -27,6 +26,10 @@ class Consumer(Stage, Generic[In]):
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
+
+    @override
+    def awaits(self) -> bool:
+        return inspect.iscoroutinefunction(self.handle_events)
 
     @property
     def source(self) -> SubscriptionHandle:

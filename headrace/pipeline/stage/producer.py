@@ -65,13 +65,8 @@ Emitted = Iterable[Out] | AsyncIterable[Out]
 class Producer(Stage, Generic[Out]):
     """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
 
-    Four more callbacks are looked for: `init()`, `terminate(reason)`, `handle_room()`, called when there is room again
-    after `is_full()` was true, and after a pause, and `handle_drain()`, a plain `def` called when the run is to end:
-    push edges close their door there, and a waiting `handle_demand` is woken, for it is cancelled soon after.
+    `handle_room` and `handle_drain` are optional callbacks that concern producers.
     """
-
-    emits_messages: bool = False
-    """Whether the events are `Message`s, whose outcome is acknowledged."""
 
     buffer_keep: KeepPolicy = "last"
     """Which events its buffer keeps, unless its settings differ. "all" is for those that look at `room` before."""

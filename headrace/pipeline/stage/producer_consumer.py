@@ -1,7 +1,10 @@
 """Producer-consumers: stages in the middle of a graph, which make events of events."""
 
+import inspect
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
+
+from typing_extensions import override
 
 from headrace.errors import BadOption, MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -22,19 +25,7 @@ class SideEmitter(Protocol):
 class ProducerConsumer(Stage, Generic[In, Out]):
     """A stage that takes events in and emits events. Subclass it and return its outputs from `handle_events`.
 
-    It works only while its own subscribers miss events. One more callback is looked for, beside `init()` and
-    `terminate(reason)`: `handle_complete()`, `def` or `async def`, called once when all producers have completed and
-    every event has been handled; it may return last events.
-
-    And one that GenStage's users wish for: `handle_demand(demand)`, as a producer's, `def` or `async def`, called when
-    subscribers ask for `demand` more than ever before. The events that it returns, say from a cache, go out first;
-    events from upstream meet the rest.
-    """
-
-    side_outputs: Sequence[str] = ()
-    """The names of outputs that it has beside the plain one, or the named ones: `emit_to` emits by them.
-
-    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
+    It works only while its own subscribers have unmet demand.
     """
 
     _runtime: Emitter = cast("Emitter", NotStartedYet("emit_nowait(), complete() or info()"))
@@ -48,6 +39,21 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
+
+    def handle_each(self, events: list[In]) -> Iterable[Sequence[Out]] | Awaitable[Iterable[Sequence[Out]]]:
+        """Return a sequence of outputs for each event of a batch, in their order; an empty one for each that failed.
+
+        Optional, for stages with `per_event` that are not `one_to_one`. Without it they get one event at a time where
+        the outputs of each event must be known.
+        """
+        return ()
+
+    def handle_demand(self, demand: int) -> Iterable[Out] | Awaitable[Iterable[Out]]:
+        """Called when subscribers ask for `demand` more events than before; return events, say from a cache.
+
+        Optional. The returned events go out first; events from upstream meet the rest of the demand.
+        """
+        return ()
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside the outputs of `handle_events`."""
@@ -90,6 +96,10 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many."""
         return self._runtime.demand_by_consumer()
+
+    @override
+    def awaits(self) -> bool:
+        return inspect.iscoroutinefunction(self.handle_events)
 
     @property
     def source(self) -> SubscriptionHandle:

@@ -1,16 +1,16 @@
 """`Stage`: the base of all stages, its callbacks, outputs and settings of a class."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Never, Protocol, cast
 
 from headrace.errors import BadOption, BadReturn, NotStarted
 from headrace.otp.gen_server import GenServer
+from headrace.otp.process.state import ExitReason
 from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE
 from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
+from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
 from headrace.telemetry.counts import Families, FamilySpec
 
 
@@ -85,16 +85,9 @@ class NotStartedYet:
 class Stage(GenServer):
     """The base of `Producer`, `ProducerConsumer` and `Consumer`; subclass one of those.
 
-    Two callbacks are looked for on every stage, `def` or `async def`: `init()` opens what the stage needs, in the
-    running loop, before anything flows, and again after a restart, on a new object; `terminate(reason)` closes it.
-
-    Two more tell of subscriptions, and may be either, too. `handle_subscribe(side, to, subscription)` is called for
-    each one in each life of the stage, before anything flows through it: `side` is what the *other* stage is,
-    "producer" or "consumer", `to` the `SubscribeTo`, and `subscription` a handle to keep. A consumer that returns
-    "manual" asks by hand from then on, `subscription.ask(10)`; None and "automatic" leave that to headrace.
-    `handle_cancel(kind, reason, subscription)` is called when one has ended: "cancel" when either side cancelled it,
-    "completed" when the producer was done, "down" when the other side's process ended for good (a restart is no end).
-    A stage that emits may return last events from it.
+    Every optional callback is declared, with an empty body: those of a process in `Callbacks`, those of stages below.
+    Each may be `def` or `async def`, but for `handle_drain`. In a stage that emits, `handle_info`, `handle_continue`,
+    `handle_timeout`, `handle_cancel`, `handle_complete` and `handle_room` may return events, which are emitted.
     """
 
     per_event: ClassVar[bool] = False
@@ -129,9 +122,7 @@ class Stage(GenServer):
     one_to_one: ClassVar[bool] = False
     """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
 
-    Other such stages may have `handle_each(events)`, which returns a sequence of outputs for each event of a batch, in
-    their order, an empty one for those that failed. Without it they are given one event at a time where it must be
-    known what came of which.
+    Other such stages may have a `handle_each`.
     """
 
     max_retained: int = 0
@@ -147,6 +138,15 @@ class Stage(GenServer):
     `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`, and get bare events.
     """
 
+    side_outputs: Sequence[str] = ()
+    """The names of outputs that it has beside the plain one, or the named ones: `emit_to` of a producer-consumer.
+
+    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
+    """
+
+    emits_messages: bool = False
+    """Whether a producer emits `Message`s, whose outcome is acknowledged."""
+
     outputs_with: ClassVar[Mapping[str, str]] = {}
     """By the names of outputs that it has not always, the option with which it has, as a config says that."""
 
@@ -155,9 +155,35 @@ class Stage(GenServer):
         "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), retain() or release()")
     )
 
+    def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
+        """Called for each subscription, in each life of the stage, before anything flows through it.
+
+        `side` is what the *other* stage is. A consumer that returns "manual" asks by hand from then on,
+        `subscription.ask(10)`; None and "automatic" leave that to headrace.
+        """
+
+    def handle_cancel(self, kind: CancelKind, reason: ExitReason, subscription: SubscriptionHandle) -> object:
+        """Called when a subscription has ended.
+
+        `kind` is "cancel" when either side cancelled it, "completed" when the producer was done, and "down" when the
+        process of the other side ended for good (a restart is no end).
+        """
+
+    def handle_complete(self) -> object:
+        """Called once, when all producers have completed and every event has been handled."""
+
+    def handle_room(self) -> object:
+        """Called when a producer may emit again: after `is_full()` was true, and after a pause."""
+
+    def handle_drain(self) -> None:
+        """Called when the run is to end: a source takes in nothing more. A plain `def`.
+
+        A `handle_demand` that waits should return soon, for it is cancelled after that.
+        """
+
     def awaits(self) -> bool:
         """Whether what handles events is to be awaited: it can then be bounded in time, and several can run at once."""
-        return inspect.iscoroutinefunction(getattr(self, "handle_events", None))
+        return False
 
     def offload(self) -> Callable[[object], object] | None:
         """Return the function that makes of an event what comes of it, for OS processes to run; None if there is none.

@@ -140,12 +140,6 @@ def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
     return sorted(producers, key=lambda name: (rounds[name], positions[name]))
 
 
-def side_names(stage: object) -> tuple[str, ...]:
-    """Return the names of the side outputs that a stage class or object has beside `errors`."""
-    names: Sequence[str] = getattr(stage, "side_outputs", ())  # producer-consumers have them
-    return tuple(names)
-
-
 def output_name(stage: str, output: str) -> str:
     """Return the name of an output as a stage of its own.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast, get_args
 
 from headrace.errors import DemandError, GraphError
+from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.answering_process import AnsweringProcess
@@ -102,7 +103,7 @@ def make_process(
         )
         process.first = spec.first
     elif isinstance(spec.first, ProducerConsumer):
-        answers = hasattr(spec.first, "handle_demand")
+        answers = is_overridden(spec.first.handle_demand, ProducerConsumer.handle_demand)
         process = (AnsweringProcess if answers else ProducerConsumerProcess)(
             spec.name,
             cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),

@@ -25,7 +25,7 @@ from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.edges import Edges
-from headrace.pipeline.topology.graph import ERRORS, output_name, side_names, suggestion
+from headrace.pipeline.topology.graph import ERRORS, output_name, suggestion
 from headrace.pipeline.topology.link import OutputProcess, StageSpec
 from headrace.telemetry.events import LOG
 
@@ -75,7 +75,7 @@ def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> s
     producer = specs.get(to.producer)
     if producer is None:
         return None
-    why = output_problem(to.output, producer.first.outputs, side_names(producer.first))
+    why = output_problem(to.output, producer.first.outputs, producer.first.side_outputs)
     if why is not None:
         raise GraphError(consumer, f"cannot subscribe to {to.producer!r}: {why}")
     return to.output
@@ -98,7 +98,7 @@ def output_problem(output: str | None, names: Sequence[str], sides: Sequence[str
 
 
 def _check(spec: StageSpec, specs: Mapping[str, StageSpec]) -> None:
-    names: Sequence[object] = [*spec.first.outputs, *side_names(spec.first)]
+    names: Sequence[object] = [*spec.first.outputs, *spec.first.side_outputs]
     for name in names:
         if not isinstance(name, str) or name in ("", ERRORS) or names.count(name) > 1:
             raise GraphError(spec.name, f"has an output {name!r}: each needs a name of its own, and not {ERRORS!r}")
@@ -133,7 +133,7 @@ def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
 
 def _is_side(to: SubscribeTo, specs: Mapping[str, StageSpec]) -> bool:
     producer = specs.get(to.producer)
-    return to.output == ERRORS or (producer is not None and to.output in side_names(producer.first))
+    return to.output == ERRORS or (producer is not None and to.output in producer.first.side_outputs)
 
 
 def _source(to: SubscribeTo, specs: Mapping[str, StageSpec]) -> SubscribeTo:

@@ -34,8 +34,8 @@ class WriteEdge(Consumer[object]):
         self._when_full = when_full
         self._is_open = False
 
+    @override
     async def init(self) -> None:
-        """Open the file. Raises what `EventLog.open` raises."""
         await self._log.open()
         self._is_open = True
 
@@ -79,13 +79,13 @@ class WriteEdge(Consumer[object]):
                 event.acknowledgement.add(1)
                 event.acknowledgement.end(Outcome.FAILED)
 
+    @override
     def handle_complete(self) -> None:
-        """Say that no more will come."""
         self._log.is_complete = True
         self._log.arrived.set()
 
+    @override
     async def terminate(self, reason: object) -> None:
-        """Let go of the file, unless it could not be opened."""
         if self._is_open:
             await self._log.release()
 
@@ -113,8 +113,8 @@ class ReadEdge(Producer[Message[object]]):
         self._is_open = False
         self._gauges: list[Family] = []
 
+    @override
     async def init(self) -> None:
-        """Open the file. Raises what `EventLog.open` raises."""
         await self._log.open()
         self._is_open = True
         self._log.changed = self._measure
@@ -150,7 +150,7 @@ class ReadEdge(Producer[Message[object]]):
             self._log.done(number)
         self._log.let_go()
 
+    @override
     async def terminate(self, reason: object) -> None:
-        """Let go of the file, unless it could not be opened; what is under way still holds it."""
         if self._is_open:
             await self._log.release()

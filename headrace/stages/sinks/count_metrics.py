@@ -260,8 +260,8 @@ class CountMetrics(Consumer[object], StageType):
         self._entries = options.metrics
         self._meters: list[MetricRecorder] = []
 
+    @override
     def init(self) -> None:
-        """Declare the metrics."""
         self._meters = [
             MetricRecorder(entry, self.metrics.declare(entry.spec(self.name), shared_by=entry), self.name)
             for entry in self._entries

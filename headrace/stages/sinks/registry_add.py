@@ -29,8 +29,8 @@ class RegistryAdd(Consumer[object], StageType):
         self._jobs = jobs
         self._key = RegistryKey(options.key, options.args)
 
+    @override
     def init(self) -> None:
-        """Find the worker. Raises `BadWorker`."""
         self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
 
     @override

@@ -104,8 +104,8 @@ class SendHttp(Consumer[object], StageType):
         self._client: HttpSender | None = None
         self._status: ConnectionStatus
 
+    @override
     def init(self) -> None:
-        """Make the pool. Raises `MissingClient`."""
         self._status = self.connection("peer")
         headers = {name: value.get_secret_value() for name, value in self._options.headers.items()}
         own = {"content-type": CONTENT_TYPES[self._options.encode], "user-agent": "headrace"}
@@ -124,8 +124,8 @@ class SendHttp(Consumer[object], StageType):
             except Exception as error:  # noqa: BLE001 - it fails this event alone
                 self.fail_at(position, error)
 
+    @override
     async def terminate(self, reason: object) -> None:
-        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()

@@ -50,8 +50,8 @@ class Show(Consumer[object], StageType):
         self._thread: WorkerThread
         self._status: ConnectionStatus
 
+    @override
     def init(self) -> None:
-        """Find the stream."""
         self._stream = sys.stdout if self._given is None else self._given
         self._status = self.connection("file")
         self._thread = WorkerThread(self.name)
@@ -73,8 +73,8 @@ class Show(Consumer[object], StageType):
             raise
         self._status.up()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """End the thread; the stream is its owner's to close."""
         self._thread.close()
 
     def _print(self, text: str) -> None:

@@ -102,8 +102,8 @@ class WriteLines(Consumer[object], StageType):
         self._thread: WorkerThread
         self._status: ConnectionStatus
 
+    @override
     async def init(self) -> None:
-        """Open the file; raises `CannotOpen`."""
         self._status = self.connection("file")
         self._thread = WorkerThread(self.name)
         self._thread.start()
@@ -128,8 +128,8 @@ class WriteLines(Consumer[object], StageType):
             self._file.sync()
             self._synced_at = time.monotonic()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Close the file, behind all that was to be written."""
         self._thread.close(self._end)
 
     def _end(self) -> None:

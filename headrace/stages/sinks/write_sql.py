@@ -67,14 +67,14 @@ class WriteSql(Consumer[object], StageType):
         self._link: DatabaseLink
         self._probe: Timer | None = None
 
+    @override
     async def init(self) -> None:
-        """Connect, unless the database cannot be reached now. Raises `DatabaseFailed`."""
         self._link = DatabaseLink(self._database, self.connection("database"), self.name)
         await self._link.try_first()
         self._probe_later()
 
+    @override
     async def handle_info(self, message: object) -> None:
-        """Try to connect again: no event may come for long."""
         if isinstance(message, _Probe):
             self._probe = None
             await self._link.try_to_open()
@@ -95,6 +95,6 @@ class WriteSql(Consumer[object], StageType):
             for position, why in refused_rows.items():
                 self.fail_event(made.events[position], RowRefused(why))
 
+    @override
     async def terminate(self, reason: object) -> None:
-        """Close, behind all that was to be written."""
         await self._database.close()

@@ -45,8 +45,8 @@ class Generate(Producer[object], StageType):
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
 
+    @override
     def init(self) -> None:
-        """Start the clock."""
         self._loop = asyncio.get_running_loop()
         if self._rate is not None:
             self._bucket = TokenBucket(self._rate, self._loop.time())
@@ -56,18 +56,18 @@ class Generate(Producer[object], StageType):
         self._owed += demand
         return self._make()
 
+    @override
     def handle_room(self) -> None:
-        """Go on where the stage was paused."""
         if self._owed and self._next < self._end:
             self._make_up()
 
+    @override
     def handle_drain(self) -> None:
-        """Make no more."""
         if self._timer is not None:
             self._timer.cancel()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Make no more."""
         self.handle_drain()
 
     def _make(self) -> list[object]:

@@ -116,8 +116,8 @@ class ReadLines(Producer[object], StageType):
             return FollowedFile(options.path)
         return FollowedFile(options.path, self._progress.load, PIECE_BYTES)
 
+    @override
     async def init(self) -> None:
-        """Open the first file; raises `CannotOpen`."""
         self._thread = WorkerThread(self.name)
         self._thread.start()
         if self._progress is not None:
@@ -131,16 +131,16 @@ class ReadLines(Producer[object], StageType):
             return events
         return self._read_on(events, demand - len(events))
 
+    @override
     def handle_drain(self) -> None:
-        """Read no more; what was taken out of a pipe is emitted, for nobody can read it again."""
         self._reader.wake()
         self._count_losses()
-        if not self._is_lasting:
+        if not self._is_lasting:  # lines that were taken out of a pipe cannot be read again
             self.emit_nowait(self._take(len(self._events)))
             self.discard(int(self._decoder.has_rest), "cancelled")
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Close everything, without waiting for it."""
         self._reader.wake()
         self._count_losses()
         if self._ahead is not None:

@@ -64,8 +64,8 @@ class ReadSql(Producer[object], StageType):
         self._after: object = options.start
         self._link: DatabaseLink
 
+    @override
     async def init(self) -> None:
-        """Connect, unless the database cannot be reached now. Raises `DatabaseFailed`."""
         self._link = DatabaseLink(self._database, self.connection("database"), self.name)
         await self._link.try_first()
 
@@ -101,6 +101,6 @@ class ReadSql(Producer[object], StageType):
             )
         return last
 
+    @override
     async def terminate(self, reason: object) -> None:
-        """Close."""
         await self._database.close()

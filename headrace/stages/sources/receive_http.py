@@ -230,8 +230,8 @@ class ReceiveHttp(Producer[object], StageType):
     def has_waiting_sender(options: BaseModel) -> bool:
         return isinstance(options, ReceiveHttpOptions) and options.answer == "done"
 
+    @override
     async def init(self) -> None:
-        """Begin to listen. Raises `ListenFailed`."""
         self._server = Server(
             self._options.access_check(), self._options.limits(), self.metrics, self._rejection, self._receive
         )
@@ -243,12 +243,13 @@ class ReceiveHttp(Producer[object], StageType):
     def handle_demand(self, demand: int) -> list[object]:
         return []
 
+    @override
     def handle_drain(self) -> None:
-        """Take in nothing more; say so to those who still ask, until the last event is on its way."""
         self._is_draining = True
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Listen no more; requests whose events are on their way are answered all the same."""
+        # The server still answers requests whose events are on their way.
         self._is_draining = True
         if self._server is not None:
             self._server.close()

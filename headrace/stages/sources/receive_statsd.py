@@ -148,8 +148,8 @@ class ReceiveStatsd(Producer[object], StageType):
         self.port = 0
         """The port on which it listens, from `init` on."""
 
+    @override
     async def init(self) -> None:
-        """Bind the socket; raises `CannotOpen`."""
         self._socket = await bind_udp(self._listen)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._receive)
@@ -162,13 +162,13 @@ class ReceiveStatsd(Producer[object], StageType):
     def handle_demand(self, demand: int) -> list[object]:
         return []
 
+    @override
     def handle_room(self) -> None:
-        """Go on where the buffer was full."""
         if self._socket is not None:
             self._loop.add_reader(self._socket, self._receive)
 
+    @override
     def handle_drain(self) -> None:
-        """Take what has arrived, and nothing more."""
         if self._socket is not None:
             close_to_others(self._socket)
         for _ in range(LAST_ROUNDS):
@@ -176,8 +176,8 @@ class ReceiveStatsd(Producer[object], StageType):
                 break
         self._close()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Close the socket."""
         self._close()
 
     def _close(self) -> None:

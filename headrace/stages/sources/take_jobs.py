@@ -47,8 +47,8 @@ class TakeJobs(Producer[Message[object]], StageType):
         self._is_stopped = False
         self._queue: JobQueue
 
+    @override
     def init(self) -> None:
-        """Take the queue. Raises `QueueTaken`."""
         self._queue = self._jobs.take(self._options.queue, self._pass_on)
 
     @override
@@ -57,12 +57,12 @@ class TakeJobs(Producer[Message[object]], StageType):
         self._queue.scale(self._out + self._owed)
         return []
 
+    @override
     def handle_drain(self) -> None:
-        """Claim no more."""
         self._queue.pause()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Claim no more. Jobs that run still end by the outcome of their events; a stop fails none of them."""
         self._is_stopped = reason != "normal"
         self._queue.pause()
 

@@ -77,8 +77,8 @@ class Tick(Producer[object], StageType):
         self._due_at: datetime | None = None
         self._is_waiting = False
 
+    @override
     def init(self) -> None:
-        """Start the clock."""
         self._due = self._clock() + (self._every or 0.0)
         self._due_at = None if self._cron is None else self._cron.next_after(self._now())
         self._wait()
@@ -87,14 +87,14 @@ class Tick(Producer[object], StageType):
     def handle_demand(self, demand: int) -> list[object]:
         return []
 
+    @override
     def handle_room(self) -> None:
-        """Go on where the buffer was full."""
         if self._is_waiting:
             self._is_waiting = False
             self._wait()
 
+    @override
     def handle_info(self, message: object) -> list[object]:
-        """Return an event, if one is due and the buffer may take it."""
         self._is_waiting = self.is_full()
         if self._is_waiting:
             return []

@@ -131,8 +131,8 @@ class Aggregate(ProducerConsumer[object, object], StageType):
         self._waiting = 0
         self._has_logged_full = False
 
+    @override
     def init(self) -> None:
-        """Start the clock, and declare the metrics."""
         self._loop = loop = asyncio.get_running_loop()
         if self._options.time is None:
             self._watermark = ArrivalWatermark(SteadyClock(self._wall, loop.time))
@@ -160,20 +160,21 @@ class Aggregate(ProducerConsumer[object, object], StageType):
         self.discard(len(late), LATE)
         return results
 
+    @override
     def handle_info(self, message: object) -> list[object]:
-        """Return the results of windows that close because time has gone on."""
         if isinstance(message, _Tick):
             self._timer = None
             self._watermark.tick(self._windows, is_blocked=not any(self.demand_by_consumer().values()))
         return self._results()
 
+    @override
     def handle_complete(self) -> list[object]:
-        """Return the results of all windows: no event will come."""
         self._windows.close()
         return self._results()
 
+    @override
     def terminate(self, reason: object) -> None:
-        """Count the lost events, but for those of the current batch, which are counted with it."""
+        # The events of the current batch are counted with it.
         lost = max(0, self._windows.retained() - self._waiting)
         self.discard(lost, "crash" if isinstance(reason, BaseException) else "cancelled")
 

@@ -75,8 +75,8 @@ class Batch(ProducerConsumer[object, object], StageType):
         self._flushed: Family
         self._retained: Family
 
+    @override
     def init(self) -> None:
-        """Declare the metrics."""
         self._flushed, self._retained = self.metrics.declare(FLUSHED), self.metrics.declare(RETAINED)
 
     @override
@@ -89,14 +89,14 @@ class Batch(ProducerConsumer[object, object], StageType):
         self._measure()
         return made
 
+    @override
     def handle_info(self, message: object) -> list[object]:
-        """Return a batch whose time is over."""
         made = [self._flush(message, "period")] if isinstance(message, _Open) and message.events else []
         self._measure()
         return made
 
+    @override
     def handle_complete(self) -> list[object]:
-        """Return what is gathered."""
         made = [self._flush(one, "end") for one in list(self._open.values()) if one.events]
         self._measure()
         return made

@@ -94,8 +94,8 @@ class Dedupe(ProducerConsumer[object, object], StageType):
         self._seen = SeenKeys(options.max_keys, options.within)
         self._keys: Family
 
+    @override
     def init(self) -> None:
-        """Declare the metric."""
         self._keys = self.metrics.declare(KEYS)
 
     @override

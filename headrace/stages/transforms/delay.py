@@ -42,12 +42,12 @@ class Delay(ProducerConsumer[object, object], StageType):
         self._count = 0
         self._gauge: Family
 
+    @override
     def init(self) -> None:
-        """Declare the metric."""
         self._gauge = self.metrics.declare(RETAINED)
 
+    @override
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
-        """Ask by hand."""
         answer = self._demand.subscribed(side, subscription)
         if answer is not None:
             self.send_after(0.0, _ASK)
@@ -62,8 +62,8 @@ class Delay(ProducerConsumer[object, object], StageType):
         self.send_after(0.0, _ASK)
         return []
 
+    @override
     def handle_info(self, message: object) -> list[object]:
-        """Return what is due, and ask for as many as there is room for."""
         events = self._due()
         room = self._most - self._count - self._demand.outstanding()
         if room > 0:
@@ -72,8 +72,8 @@ class Delay(ProducerConsumer[object, object], StageType):
             self.send_after(max(0.001, self._retained[0][0] - self._now()), _DUE)
         return events
 
+    @override
     async def handle_complete(self) -> list[object]:
-        """Return what is held, each at its time."""
         while self._retained:
             await asyncio.sleep(max(0.0, self._retained[0][0] - self._now()))
             events = self._due()

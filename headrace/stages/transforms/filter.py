@@ -37,8 +37,8 @@ class Filter(ProducerConsumer[object, object], StageType):
             self.discard(refused, "filtered")
         return passed
 
+    @override
     def handle_each(self, events: list[object]) -> list[tuple[object, ...]]:
-        """Return each event that passes alone in a tuple, and an empty one for each other."""
         failed: set[int] = set()
 
         def fail(position: int, error: BaseException) -> None:

@@ -58,8 +58,8 @@ class FlatMap(ProducerConsumer[object, object], StageType):
         made = self.handle_each(events)
         return self._flat_later(made) if inspect.isawaitable(made) else _flat(made)
 
+    @override
     def handle_each(self, events: list[object]) -> list[Sequence[object]] | Awaitable[list[Sequence[object]]]:
-        """Return the outputs of each event."""
         if self._is_async:
             return self._each_later(events)
         made: list[Sequence[object]] = []

@@ -126,17 +126,17 @@ class Merge(ProducerConsumer[object, object], StageType):
         self._lines = OrderedMerge(options.max_events, options.max_wait)
         self._retained: Family
 
+    @override
     def init(self) -> None:
-        """Declare the metric."""
         self._retained = self.metrics.declare(RETAINED)
 
+    @override
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> None:
-        """Wait for a producer from now on."""
         if side == "producer":
             self._lines.begin(subscription.producer)
 
+    @override
     def handle_cancel(self, kind: str, reason: ExitReason, subscription: SubscriptionHandle) -> list[object]:
-        """Wait for it no longer."""
         if subscription.consumer != self.name:
             return []
         self._lines.end(subscription.producer)
@@ -158,15 +158,15 @@ class Merge(ProducerConsumer[object, object], StageType):
             self.send_after(self._seconds, _CHECK)
         return self._taken()
 
+    @override
     def handle_info(self, message: object) -> list[object]:
-        """Return what has waited long enough."""
         made = self._taken()
         if self._seconds is not None and len(self._lines) and not made:
             self.send_after(self._seconds, _CHECK)
         return made
 
+    @override
     def handle_complete(self) -> list[object]:
-        """Return all that waits."""
         return self._released(self._lines.rest())
 
     def _taken(self) -> list[object]:

@@ -70,8 +70,8 @@ class Route(ProducerConsumer[object, Output], StageType):
         self._discarded(len(events) - len(made))
         return made
 
+    @override
     def handle_each(self, events: list[object]) -> list[Sequence[Output]]:
-        """Return each event alone, with its output, and nothing for one that goes by none."""
         made: list[Sequence[Output]] = []
         discarded = 0
         for position, event in enumerate(events):

@@ -51,8 +51,8 @@ class Sample(ProducerConsumer[object, object], StageType):
     def handle_events(self, events: list[object]) -> list[object]:
         return [event for made in self.handle_each(events) for event in made]
 
+    @override
     def handle_each(self, events: list[object]) -> list[Sequence[object]]:
-        """Return each event that passes alone, and nothing for each other."""
         made: list[Sequence[object]] = []
         failed = 0
         for position, event in enumerate(events):

@@ -38,12 +38,12 @@ class Throttle(ProducerConsumer[object, object], StageType):
         self._timer: Timer | None = None
         self._spare = 0
 
+    @override
     def init(self) -> None:
-        """Start the clock."""
         self._bucket = TokenBucket(self._rate, self._now())
 
+    @override
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> str | None:
-        """Ask by hand."""
         answer = self._demand.subscribed(side, subscription)
         if answer is not None:
             self.send_after(0.0, _TOKENS)
@@ -54,11 +54,8 @@ class Throttle(ProducerConsumer[object, object], StageType):
         self._wait()
         return events
 
+    @override
     def handle_info(self, message: object) -> None:
-        """Ask for as many as there are tokens for.
-
-        Where no more may be asked for, the next events that come are waited for, and no time.
-        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -127,8 +127,8 @@ class Validate(ProducerConsumer[object, object], StageType):
     def handle_events(self, events: list[object]) -> list[object]:
         return [event for made in self.handle_each(events) for event in made]
 
+    @override
     def handle_each(self, events: list[object]) -> list[Sequence[object]]:
-        """Return what goes on of each event."""
         made: list[Sequence[object]] = []
         for position, event in enumerate(events):
             try:

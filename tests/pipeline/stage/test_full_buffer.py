@@ -75,7 +75,7 @@ async def test_a_stage_that_waits_goes_on_although_less_is_asked_of_it_than_befo
     """What was asked for and taken back again counted as owed: `handle_demand` was not called for ever."""
     topology, silent, gated = Topology(), Silent(), Gated()
     fed: list[int] = []
-    silent.handle_room = lambda: fed.append(1)  # type: ignore[attr-defined] # a callback that is looked for
+    silent.handle_room = lambda: fed.append(1)  # type: ignore[method-assign] # a callback that is looked for
     topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=2, buffer_keep="all"))
     topology.add("gated", lambda: gated, subscribe_to=None)
     await topology.start()
@@ -107,7 +107,7 @@ async def test_a_stage_that_waits_goes_on_although_less_is_asked_of_it_than_befo
 @pytest.mark.asyncio
 async def test_in_a_drain_a_full_buffer_takes_what_has_come() -> None:
     topology, silent, collect = Topology(), Silent(), Collect()
-    silent.handle_drain = lambda: silent.emit_nowait([3, 4])  # type: ignore[attr-defined] # a callback that is looked for
+    silent.handle_drain = lambda: silent.emit_nowait([3, 4])  # type: ignore[method-assign] # a callback that is looked for
     topology.add("silent", lambda: silent, settings=StageSettings(buffer_size=2, buffer_keep="all"))
     topology.add("collect", lambda: collect, subscribe_to=None)
     await topology.start()
