@@ -1,18 +1,31 @@
-"""What is counted of the jobs that end here: how, how long they ran, and how long they had waited."""
+"""Metrics of jobs: name, help and labels of each, and how to read its value."""
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
-from headrace.jobs.job import AttemptCancelled, AttemptCompleted, AttemptFailed, AttemptSnoozed, Job, JobOutcome
-from headrace.jobs.running.queue import JOB_EVENTS, JOB_START, EndedAttempt
+from headrace.errors import HeadraceError
+from headrace.jobs.job import (
+    STATES,
+    AttemptCancelled,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptSnoozed,
+    Job,
+    JobOutcome,
+)
+from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.running.queue import JOB_EVENTS, JOB_START, EndedAttempt, QueueStatistics
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
-from headrace.telemetry.counts import Families, FamilySpec, HistogramCounts
+from headrace.jobs.stores.store import Finds, JobCount
+from headrace.telemetry.counts import Families, Family, FamilySpec, HistogramCounts, LabelValues
 from headrace.telemetry.events import EventName, Measurements, Metadata, Telemetry
 
 OTHER: Final = "other"
-"""How a worker is called that no listed module has: its name may be anything, and there may be any number."""
+"""The label of workers that no listed module has, and of queues that do not run here: there may be any number."""
 
 OUTCOMES: Final = ("completed", "failed", "discarded", "cancelled", "snoozed", "returned")
 """How an attempt ends: `failed` is tried again, `discarded` is not, `returned` was ended by a stop."""
@@ -43,10 +56,35 @@ WAIT: Final = FamilySpec(
     SECONDS,
     has_stage_labels=False,
 )
+CURRENT: Final = FamilySpec(
+    "gauge",
+    "headrace_jobs_current",
+    "Jobs in the store, by queue and state.",
+    ("queue", "state"),
+    has_stage_labels=False,
+)
+
+
+def _queue_gauge(name: str, text: str) -> FamilySpec:
+    return FamilySpec("gauge", name, text, ("queue",), has_stage_labels=False)
+
+
+QUEUE_GAUGES: Final[Mapping[FamilySpec, Callable[[QueueStatistics], float]]] = {
+    _queue_gauge("headrace_queue_limit", "Jobs of a queue that may run here at a time."): lambda queue: queue.limit,
+    _queue_gauge("headrace_queue_running", "Jobs of a queue that run here."): lambda queue: queue.running,
+    _queue_gauge("headrace_queue_paused", "Whether a queue claims nothing more, 1, or does, 0."): lambda queue: (
+        queue.is_paused
+    ),
+}
+
+COUNT_SECONDS: Final = 5.0
+"""The store counts its jobs at most once in this time, however often it is scraped."""
+
+_NO_JOB: Final = JobFilter(ids=frozenset({0}))
 
 
 class JobMetrics:
-    """Counts the attempts of the queues of one service, from their telemetry events."""
+    """Counts the attempts of one service from its telemetry events."""
 
     def __init__(self, catalogue: WorkerCatalogue, now: Callable[[], datetime], telemetry: Telemetry) -> None:
         self.families = Families()
@@ -59,36 +97,36 @@ class JobMetrics:
         self._durations: dict[str, dict[str, HistogramCounts]] = {}
         telemetry.attach(repr(self), JOB_EVENTS, self._handle)
 
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """How workers are called: those that are listed, and one word for all others."""
-        return (*dict.fromkeys(self._names.values()), OTHER)
-
     def begin(self, queue: str) -> None:
         """Count the attempts of a queue, each counter from 0."""
+        workers = (*dict.fromkeys(self._names.values()), OTHER)
         self._waits[queue] = self._wait.tally((queue,))
-        self._durations[queue] = {worker: self._duration.tally((queue, worker)) for worker in self.workers}
-        for worker in self.workers:
+        self._durations[queue] = {worker: self._duration.tally((queue, worker)) for worker in workers}
+        for worker in workers:
             for outcome in OUTCOMES:
                 self._finished.add((queue, worker, outcome), 0)
 
+    def finished(self, outcomes: Iterable[str] = OUTCOMES) -> int:
+        """Return how many attempts have ended in one of these ways."""
+        wanted = frozenset(outcomes)
+        return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
+
     def _handle(self, name: EventName, _: Measurements, metadata: Metadata) -> None:
         queue = cast("str", metadata["queue"])
-        if queue not in self._durations:
+        if queue not in self._durations:  # of another service that shares the telemetry
             return
         if name == JOB_START:
-            self._started(queue, cast("Sequence[Job]", metadata["jobs"]))
+            self._count_started(queue, cast("Sequence[Job]", metadata["jobs"]))
         else:
-            self._ended(queue, cast("Sequence[EndedAttempt]", metadata["attempts"]))
+            self._count_ended(queue, cast("Sequence[EndedAttempt]", metadata["attempts"]))
 
-    def _started(self, queue: str, jobs: Sequence[Job]) -> None:
-        """Measure how long jobs have waited that are about to run."""
+    def _count_started(self, queue: str, jobs: Sequence[Job]) -> None:
         wait, now = self._waits[queue], self._now
         for job in jobs:
             seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
             wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
 
-    def _ended(self, queue: str, attempts: Sequence[EndedAttempt]) -> None:
+    def _count_ended(self, queue: str, attempts: Sequence[EndedAttempt]) -> None:
         counts: Counter[tuple[str, str]] = Counter()
         durations, name_of = self._durations[queue], self._names.get
         for one in attempts:
@@ -99,14 +137,9 @@ class JobMetrics:
         for (worker, outcome), count in counts.items():
             self._finished.add((queue, worker, outcome), count)
 
-    def finished(self, outcomes: Iterable[str] = OUTCOMES) -> int:
-        """Return how many attempts have ended in one of these ways."""
-        wanted = frozenset(outcomes)
-        return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
-
 
 def outcome_name(outcome: JobOutcome) -> str:
-    """Return how a metric calls an outcome."""
+    """Return the label of an outcome, one of OUTCOMES."""
     if isinstance(outcome, AttemptCompleted):
         return "completed"
     if isinstance(outcome, AttemptFailed):
@@ -114,3 +147,76 @@ def outcome_name(outcome: JobOutcome) -> str:
     if isinstance(outcome, AttemptCancelled):
         return "cancelled"
     return "snoozed" if isinstance(outcome, AttemptSnoozed) else "returned"
+
+
+class MeasuredJobs(Protocol):
+    """A service whose metrics are read: `Jobs`."""
+
+    @property
+    def store(self) -> Finds:
+        """The store that counts the jobs."""
+
+    metrics: JobMetrics
+
+    def statistics(self) -> Mapping[str, QueueStatistics]:
+        """Return the statistics of each queue that runs here."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsSnapshot:
+    """The values of one scrape; `counts` is None while the store fails."""
+
+    families: Sequence[Family]
+    queues: Mapping[str, QueueStatistics]
+    counts: Sequence[JobCount] | None
+
+    def all_families(self) -> Iterator[Family]:
+        """Yield each metric of jobs."""
+        yield from self.families
+        for spec, read in QUEUE_GAUGES.items():
+            yield _gauge(spec, {(name,): float(read(queue)) for name, queue in self.queues.items()})
+        if self.counts is not None:
+            found: Counter[LabelValues] = Counter(
+                {(name, state): 0 for name in (*self.queues, OTHER) for state in STATES}
+            )
+            for one in self.counts:
+                found[one.queue if one.queue in self.queues else OTHER, one.state] += one.count
+            yield _gauge(CURRENT, found)
+
+
+def _gauge(spec: FamilySpec, samples: Mapping[LabelValues, float]) -> Family:
+    family = Family(spec)
+    family.samples.update(samples)
+    return family
+
+
+class JobsProbe:
+    """Reads the values of the metrics, and checks the store."""
+
+    def __init__(self, jobs: MeasuredJobs, clock: Callable[[], float] = time.monotonic) -> None:
+        self.jobs = jobs
+        self._clock = clock
+        self._counts: Sequence[JobCount] | None = None
+        self._counted_at = float("-inf")
+
+    async def take(self) -> JobsSnapshot:
+        """Return the current values. It raises nothing: a store that fails has no counts."""
+        now = self._clock()
+        if now - self._counted_at >= COUNT_SECONDS:
+            self._counted_at = now
+            try:
+                self._counts = await self.jobs.store.counts()
+            except HeadraceError:
+                self._counts = None
+        return JobsSnapshot(self.jobs.metrics.families.copy(), self.jobs.statistics(), self._counts)
+
+    async def error(self) -> str | None:
+        """Return why the store cannot be used now, or None when it can."""
+        for queue in self.jobs.statistics().values():
+            if queue.store_error is not None:
+                return queue.store_error
+        try:
+            await self.jobs.store.has(_NO_JOB)
+        except HeadraceError as error:
+            return str(error)
+        return None

@@ -10,8 +10,8 @@ import pytest
 
 from headrace.config.files import load_file, load_text
 from headrace.config.text.findings import ConfigError
-from headrace.console.web.job_metrics import CURRENT, LIMIT, PAUSED, RUNNING
 from headrace.dead_letters.metrics import DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED
+from headrace.jobs.metrics import CURRENT, QUEUE_GAUGES
 from headrace.pipeline.metrics import CONNECTION_UP, EDGE_METRICS, STAGE_METRICS
 from tests.fakes.declared_metrics import declared_metrics
 
@@ -102,7 +102,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(headrace_\w+)`", text, re.MULTILINE))
     ours = {metric.name for metric in (*STAGE_METRICS, *EDGE_METRICS)}
-    ours |= {CURRENT, LIMIT, RUNNING, PAUSED}
+    ours |= {spec.name for spec in (CURRENT, *QUEUE_GAUGES)}
     ours |= {DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED}
     ours |= {spec.name for spec in declared_metrics()}
     assert ours <= documented

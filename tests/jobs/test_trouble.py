@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.console.web.job_metrics import JobsProbe
 from headrace.database.sqlite_file import SqliteError
 from headrace.jobs.errors import JobDiscarded, NewerSchema, NotBound
 from headrace.jobs.job import INCOMPLETE, Job, NewJob
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.metrics import JobsProbe
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running import queue as queues
 from headrace.jobs.running import task_pool as runners

@@ -22,8 +22,8 @@ from headrace.console.web.api.models import OpenApiDocument
 from headrace.console.web.api.registries import Registries, RegistryApi
 from headrace.console.web.api.stages import StageApi
 from headrace.console.web.auth import TRUSTED, HostAndTokenCheck, rules
-from headrace.console.web.job_metrics import JobsProbe
 from headrace.console.web.metrics_endpoint import MetricsExporter
+from headrace.jobs.metrics import JobsProbe
 from headrace.jobs.running.queue import QueueStatistics
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology

@@ -12,11 +12,12 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from headrace.console.web.job_metrics import JobsProbe, JobsSnapshot, job_metrics
 from headrace.dead_letters.metrics import dead_letter_metrics
 from headrace.dead_letters.store import DeadLetterCounts
+from headrace.jobs.metrics import JobsProbe, JobsSnapshot
 from headrace.pipeline.metrics import build_metrics, pipeline_metrics
 from headrace.pipeline.topology.snapshot import TopologySnapshot
+from headrace.telemetry.prometheus import collect
 
 OPENMETRICS: Final = "application/openmetrics-text"
 TEXT: Final = "text/plain"
@@ -69,7 +70,7 @@ class _Collector:
         if taken.snapshot is not None:
             yield from pipeline_metrics(taken.snapshot, taken.stores)
         if taken.jobs is not None:
-            yield from job_metrics(taken.jobs)
+            yield from collect(taken.jobs.all_families())
         if taken.dead_letters is not None:
             yield from dead_letter_metrics(taken.dead_letters)
 

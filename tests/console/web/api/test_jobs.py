@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.config.pipeline import Pipeline
-from headrace.console.web.job_metrics import COUNT_SECONDS, JobsProbe
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
+from headrace.jobs.metrics import COUNT_SECONDS, JobsProbe
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from tests.console.web.serving import TOKEN, served
