@@ -4,11 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from headrace.config.files import load_file, load_text
+from headrace.config.schema import schema
 from headrace.config.text.findings import ConfigError
 from headrace.dead_letters.metrics import DEAD_LETTERS, DEAD_LETTERS_BYTES, DEAD_LETTERS_DROPPED
 from headrace.jobs.metrics import CURRENT, QUEUE_GAUGES
@@ -116,7 +118,39 @@ def test_every_metric_is_documented_and_no_other() -> None:
     }
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+LINKED = [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("document", LINKED, ids=lambda document: document.name)
 def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+    targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text())
+    assert [path for path, _ in targets if not (document.parent / path).exists()] == []
+    pages = [((document.parent / path if path else document).resolve(), anchor) for path, anchor in targets if anchor]
+    assert [(page.name, anchor) for page, anchor in pages if anchor not in anchors(page)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub names them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_documents_name_every_key_of_a_config_and_every_option_of_a_stage_type() -> None:
+    names = set(properties(schema()))
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    assert len(names) > 100
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", text)) == []
+
+
+def properties(node: object) -> Iterator[str]:
+    """Yield the name of every property in a JSON Schema."""
+    if isinstance(node, dict):
+        found = node.get("properties")
+        if isinstance(found, dict):
+            yield from found
+        for value in node.values():
+            yield from properties(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from properties(value)
