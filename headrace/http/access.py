@@ -1,159 +1,175 @@
-"""Host header, bearer token, request head checks, and the answer to a refused request."""
+"""Host header, bearer token, framing of a request, and the answer to a refused request."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hmac import compare_digest
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.types import Send
+
 from headrace.http.address import Address
-from headrace.units import format_size
+
+HEAD_BYTES: Final = 16 * 1024
+"""The longest head of a request."""
+
+CLOSE: Final = (b"connection", b"close")
+"""The header of the last answer on a connection."""
 
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LINE_BYTES: Final = len(": \r\n")
+
+Head = Mapping[str, Any]
+"""The ASGI scope of a request: `method`, `path`, `http_version`, and `headers` with names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A status, one sentence as its body, and further headers; their names are in lower case."""
+
+    status: int
+    text: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The phrase of the status."""
+        return HTTPStatus(self.status).phrase
+
+    @property
+    def body(self) -> bytes:
+        """The sentence, or else the phrase of the status, as a line of text."""
+        return f"{self.text or self.reason}\n".encode()
+
+    def all_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers, with those of every body of text."""
+        length = str(len(self.body)).encode()
+        return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length), *self.headers]
+
+
+def retry_later(status: int, text: str, seconds: int = 1) -> HttpAnswer:
+    """Return an answer that asks the client to try again after some seconds."""
+    return HttpAnswer(status, text, ((b"retry-after", str(seconds).encode()),))
+
+
+async def send_answer(send: Send, answer: HttpAnswer) -> None:
+    """Send an answer as an ASGI app does."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.all_headers()})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def headers_of(head: Head) -> dict[bytes, bytes]:
+    """Return the headers by name; of several with one name, the first."""
+    return dict(reversed(head["headers"]))
 
 
 def allowed_hosts(address: Address) -> frozenset[str]:
-    """Return the names by which a listener at `address` may be called."""
+    """Return the names that the Host header may have for a server at `address`."""
     return _LOCAL_NAMES | {plain_host(address.host), socket.gethostname().lower()}
 
 
 def shows_token(authorization: str, token: bytes) -> bool:
-    """Tell whether an Authorization header, empty where there is none, shows the token as a bearer's."""
+    """Tell whether an Authorization header, empty without one, has the token as its bearer token."""
     scheme, _, shown = authorization.partition(" ")
     return scheme.lower() == "bearer" and compare_digest(shown.strip(" \t").encode("latin-1"), token)
 
 
-def host_name(headers: Iterable[str]) -> str | None:
-    """Return the name in a request's one Host header, without its port; None when it is none.
+@lru_cache(128)
+def host_name(header: str) -> str | None:
+    """Return the name in a Host header, without its port; None when there is no valid name.
 
-    >>> host_name(["[::1]:9470"])
+    >>> host_name("[::1]:9470")
     '::1'
-    >>> host_name(["Shop.example"])
+    >>> host_name("Shop.example")
     'shop.example'
-    >>> host_name(["a@b"])
+    >>> host_name("a@b")
     """
-    found = list(headers)
-    if len(found) != 1 or any(sign.isspace() or sign in "/?#@" for sign in found[0]):
+    if any(sign.isspace() or sign in "/?#@" for sign in header):
         return None
     try:
-        name = urlsplit(f"//{found[0]}").hostname
+        name = urlsplit(f"//{header}").hostname
     except ValueError:
         return None
     return plain_host(name) if name else None
 
 
 def plain_host(name: str) -> str:
-    """Write one address one way: lower case, IPv6 in its short form."""
+    """Return a host in its one spelling: lower case, IPv6 in its short form."""
     try:
         return str(ip_address(name))
     except ValueError:
         return name.lower()
 
 
-CLOSE: Final = ("connection", "close")
-"""The header that says that the connection closes behind an answer."""
+def framing_error(head: Head) -> HttpAnswer | None:
+    """Return why the end of a request is in doubt, if so; the connection closes after such an answer.
 
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A status, the sentence under it, and headers beside those that every answer has; names in lower case."""
-
-    status: int
-    text: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def reason(self) -> str:
-        """The status' own words."""
-        return HTTPStatus(self.status).phrase
-
-    @property
-    def body(self) -> bytes:
-        """The sentence, or else the status' own words, as a line of text."""
-        return f"{self.text or self.reason}\n".encode()
-
-
-def later(status: int, text: str, seconds: int = 1) -> HttpAnswer:
-    """Return an answer that asks to be tried again in some seconds."""
-    return HttpAnswer(status, text, (("retry-after", str(seconds)),))
-
-
-TYPES: Final[dict[str, frozenset[str]]] = {
-    "json": frozenset({"application/json", "text/json"}),
-    "ndjson": frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}),
-}
-"""The media types of what `decode` reads. No page of a browser may send one of them elsewhere unasked."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """The head of a request; the names of `headers` in lower case, the path without its query."""
-
-    method: str
-    path: str
-    headers: tuple[tuple[str, str], ...]
-    http_version: str = "1.1"
-
-    def all_of(self, name: str) -> Iterable[str]:
-        """Return the values of a header."""
-        return [value for key, value in self.headers if key == name]
-
-    def value(self, name: str) -> str:
-        """Return the first value of a header, empty without one."""
-        return next(iter(self.all_of(name)), "")
+    Two servers that disagree about the end of a request let a client smuggle a second one past the first server.
+    A line that ends with LF alone is accepted: RFC 9112 (2.2) allows that, and it moves no end of a request.
+    """
+    version = head["http_version"]
+    if not version.startswith("1."):
+        return HttpAnswer(505, "This server speaks HTTP/1.1.", (CLOSE,))
+    headers = head["headers"]
+    names = [name for name, _ in headers]
+    if b"transfer-encoding" in names:
+        if b"content-length" in names:
+            return HttpAnswer(
+                400, "Content-Length and Transfer-Encoding exclude each other: send one of them.", (CLOSE,)
+            )
+        if version == "1.0":
+            return HttpAnswer(400, "HTTP/1.0 has no Transfer-Encoding: send Content-Length.", (CLOSE,))
+    if sum([len(name) + len(value) + _LINE_BYTES for name, value in headers]) > HEAD_BYTES:
+        return HttpAnswer(431, f"The headers take more than {HEAD_BYTES} bytes: send fewer or shorter ones.", (CLOSE,))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class AccessCheck:
-    """What is let in: one path, one kind of body up to a size, and who calls this machine by one of `hosts`.
+    """Checks the Host header and the token of requests; those for `free_paths` need no token.
 
-    With a token, whoever shows it may call the machine by any name.
+    The Host header must name this machine: that keeps out web pages whose own name resolves to this machine. Where the
+    server has a token, a client that shows it may use any name, and so may a request for a free path: a prober or a
+    Prometheus knows the machine by the name of a service.
     """
 
-    path: str
-    decode: str
-    max_body: int
     hosts: frozenset[str]
     token: bytes | None = None
+    free_paths: frozenset[str] = frozenset()
 
-    def rejection(self, head: RequestHead) -> HttpAnswer | None:
-        """Return why a request is not let in, if it is not."""
-        return self._refused_asker(head) or self._refused_location(head) or self._refused_body(head)
+    def is_trusted(self, head: Head) -> bool:
+        """Tell whether a request shows the token, or needs none."""
+        if self.token is None:
+            return True
+        return shows_token(headers_of(head).get(b"authorization", b"").decode("latin-1"), self.token)
 
-    def too_large(self) -> HttpAnswer:
-        """Return the answer to a body that is larger than it may be."""
-        return HttpAnswer(413, f"The body is larger than {format_size(self.max_body)} (max_body): send it in pieces.")
-
-    def _refused_asker(self, head: RequestHead) -> HttpAnswer | None:
-        if self.token is not None:
-            if shows_token(head.value("authorization"), self.token):
-                return None
-            why = "This listener asks for its token: send it as Authorization: Bearer TOKEN."
-            return HttpAnswer(401, why, (("www-authenticate", 'Bearer realm="headrace"'),))
-        host = host_name(head.all_of("host"))
+    def rejection(self, head: Head, *, is_trusted: bool) -> HttpAnswer | None:
+        """Return why a request is refused, if it is."""
+        unclear = framing_error(head)
+        if unclear is not None:
+            return unclear
+        hosts = [value for name, value in head["headers"] if name == b"host"]
+        host = host_name(hosts[0].decode("latin-1")) if len(hosts) == 1 else None
         if host is None:
-            return HttpAnswer(400, "The Host header must name this machine, as in 127.0.0.1:8080.")
-        if host not in self.hosts:
-            return HttpAnswer(421, "The Host header names another machine: ask for the address in `listen`.")
-        return None
+            return HttpAnswer(400, "The Host header must name this machine, as in 127.0.0.1:9470.")
+        is_open = is_trusted or head["path"] in self.free_paths
+        if host not in self.hosts and not (is_open and self.token is not None) and not _is_own_address(host, head):
+            return HttpAnswer(
+                421,
+                "The Host header names another machine: ask for 127.0.0.1, localhost or the address in `listen:`, "
+                "or show the token.",
+            )
+        if is_open:
+            return None
+        why = "This listener asks for its token: send it as Authorization: Bearer TOKEN."
+        return HttpAnswer(401, why, ((b"www-authenticate", b'Bearer realm="headrace"'),))
 
-    def _refused_location(self, head: RequestHead) -> HttpAnswer | None:
-        if head.path != self.path:
-            return HttpAnswer(404, f"Nothing is here: events go to {self.path}.")
-        if head.method != "POST":
-            return HttpAnswer(405, "Events are sent with POST.", (("allow", "POST"),))
-        return None
 
-    def _refused_body(self, head: RequestHead) -> HttpAnswer | None:
-        if head.value("content-encoding").strip().lower() not in ("", "identity"):
-            return HttpAnswer(415, "The body is compressed: send it as it is.", (("accept-encoding", "identity"),))
-        kinds = TYPES[self.decode]
-        if head.value("content-type").partition(";")[0].strip().lower() not in kinds:
-            return HttpAnswer(415, f"The body must be {self.decode.upper()}: send Content-Type: {min(kinds)}.")
-        length = head.value("content-length")
-        if length.isdigit() and int(length) > self.max_body:
-            return self.too_large()
-        return None
+def _is_own_address(host: str, head: Head) -> bool:
+    """Tell whether the connection of a request came in at this very address."""
+    server = head.get("server")
+    return server is not None and host == plain_host(str(server[0]))

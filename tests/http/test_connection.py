@@ -10,9 +10,8 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.http.address import Address, bind
-from headrace.http.listener import Listener
-from headrace.http.listener_connection import CONNECTIONS, Deadlines
+from headrace.http.address import Address, bind, port_of
+from headrace.http.server import HttpLimits, HttpServer
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import served
 from tests.fakes.console_stages import Numbers, Shelf
@@ -35,20 +34,17 @@ def any_topology() -> Topology:
     return topology
 
 
+def limits(head: float, body: float, answer: float) -> HttpLimits:
+    return HttpLimits(head_seconds=head, body_seconds=body, answer_seconds=answer)
+
+
 @asynccontextmanager
-async def listening(app: ASGIApp, deadlines: Deadlines) -> AsyncIterator[Listener]:
-    """Answer with `app`; the listener's port is that of its first socket."""
+async def listening(app: ASGIApp, deadlines: HttpLimits) -> AsyncIterator[tuple[HttpServer, int]]:
+    """Answer with `app` on a free port."""
     sockets = bind(Address("127.0.0.1", 0), asks_token=False)
-    listener = Listener(app, sockets, deadlines)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(listener.serve())
-        await listener.answers()
-        yield listener
-        listener.should_exit = True
-
-
-def port_of(listener: Listener) -> int:
-    return int(listener.servers[0].sockets[0].getsockname()[1])
+    server = HttpServer(app, deadlines)
+    async with server.serving(sockets):
+        yield server, port_of(sockets[0])
 
 
 @asynccontextmanager
@@ -67,15 +63,15 @@ def peer_of(client: httpx2.AsyncClient, sent: bytes = b"") -> AbstractAsyncConte
 @pytest.mark.parametrize(
     ("sent", "deadlines", "status"),
     [
-        (b"", Deadlines(SHORT, LONG, LONG), b""),
-        (HEAD, Deadlines(SHORT, LONG, LONG), b"HTTP/1.1 408"),
-        (POST + b"Content-Length: 9\r\n\r\n{", Deadlines(LONG, SHORT, LONG), b"HTTP/1.1 408"),
-        (HEAD + b"\r\n" + HEAD, Deadlines(SHORT, LONG, LONG), b"HTTP/1.1 200"),
+        (b"", limits(SHORT, LONG, LONG), b""),
+        (HEAD, limits(SHORT, LONG, LONG), b"HTTP/1.1 408"),
+        (POST + b"Content-Length: 9\r\n\r\n{", limits(LONG, SHORT, LONG), b"HTTP/1.1 408"),
+        (HEAD + b"\r\n" + HEAD, limits(SHORT, LONG, LONG), b"HTTP/1.1 200"),
     ],
     ids=["idle", "half a head", "half a body", "half a second head"],
 )
 async def test_a_connection_that_sends_too_little_is_closed_in_time(
-    sent: bytes, deadlines: Deadlines, status: bytes, caplog: pytest.LogCaptureFixture
+    sent: bytes, deadlines: HttpLimits, status: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     topology = any_topology()
     async with served(topology, deadlines) as client, topology, peer_of(client, sent) as (reader, _):
@@ -105,7 +101,7 @@ async def test_a_body_that_is_not_http_ends_its_connection_and_leaves_no_traceba
 
 
 async def test_a_byte_now_and_then_wins_no_time() -> None:
-    async with served(any_topology(), Deadlines(0.1, LONG, LONG)) as client, peer_of(client) as (reader, writer):
+    async with served(any_topology(), limits(0.1, LONG, LONG)) as client, peer_of(client) as (reader, writer):
         reading = asyncio.ensure_future(reader.read())
         for byte in HEAD + b"X-Slow: " + b"y" * 100_000:
             writer.write(bytes([byte]))
@@ -120,18 +116,18 @@ async def test_an_answer_that_is_not_read_is_dropped_in_time() -> None:
     async def large(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"x" * 2**24)(scope, receive, send)
 
-    async with listening(large, Deadlines(LONG, LONG, SHORT)) as listener:
-        with socket.create_connection(("127.0.0.1", port_of(listener))) as client:
+    async with listening(large, limits(LONG, LONG, SHORT)) as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(HEAD + b"\r\n")
-            await until(lambda: bool(listener.server_state.total_requests))
-            await until(lambda: not listener.server_state.connections)
+            await until(lambda: bool(server.state.total_requests))
+            await until(lambda: not server.state.connections)
 
 
 @pytest.mark.parametrize("sent", [b"", HEAD, POST + b"Content-Length: 9\r\n\r\n{"], ids=["idle", "head", "body"])
 async def test_probes_are_answered_beside_more_silent_connections_than_may_be_open(sent: bytes) -> None:
     topology = any_topology()
     async with served(topology) as client, topology, AsyncExitStack() as stack:
-        for _ in range(CONNECTIONS + 50):
+        for _ in range(HttpLimits().max_connections + 50):
             await stack.enter_async_context(peer_of(client, sent))
         for path in ("/health", "/ready", "/metrics"):
             assert (await client.get(path, headers={"Connection": "close"})).status_code == 200
@@ -145,10 +141,9 @@ async def test_connections_that_wait_for_the_app_are_kept_and_the_one_too_many_h
         await PlainTextResponse("done")(scope, receive, send)
 
     last = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    async with listening(slow, Deadlines(SHORT, SHORT, SHORT)) as listener, AsyncExitStack() as stack:
-        port = port_of(listener)
-        peers = [await stack.enter_async_context(peer_at(port, last)) for _ in range(CONNECTIONS)]
-        await until(lambda: len(listener.server_state.tasks) == CONNECTIONS)
+    async with listening(slow, limits(SHORT, SHORT, SHORT)) as (server, port), AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(peer_at(port, last)) for _ in range(HttpLimits().max_connections)]
+        await until(lambda: len(server.state.tasks) == HttpLimits().max_connections)
         async with peer_at(port) as (reader, _):
             assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         may.set()

@@ -22,7 +22,7 @@ from headrace.console.cli.streams import has_terminal, ignore_lost_terminal
 from headrace.console.cli.summary import RunSummary
 from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
-from headrace.http.listener import Listener
+from headrace.http.server import HttpServer
 from headrace.otp.scheduler import every
 from headrace.pipeline.topology.run import DRAIN_SECONDS, RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
@@ -201,7 +201,7 @@ async def run_until_end(topology: Topology, plan: RunPlan) -> RunSummary:
     with signals() as found:
         async with asyncio.TaskGroup() as group:
             run_loop = _RunLoop(topology, plan, group, found)
-            async with _listening(topology, plan, group), _showing(topology, plan, group):
+            async with _listening(topology, plan), _showing(topology, plan, group):
                 outcome = await run_loop.run()
     has_run = run_loop.start_error is None and topology.state != "new"
     return RunSummary(
@@ -270,22 +270,18 @@ class _RunLoop:
 
 
 @asynccontextmanager
-async def _listening(topology: Topology, plan: RunPlan, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def _listening(topology: Topology, plan: RunPlan) -> AsyncIterator[None]:
     """Answer requests while the block runs."""
     listening = plan.listening
     if listening is None:
         yield
         return
-    async with listener_app(topology, listening.keys, listening.redactor) as app:
-        listener = Listener(app, listening.sockets)
-        serving = group.create_task(listener.serve())
-        await listener.answers()
+    async with (
+        listener_app(topology, listening.keys, listening.redactor) as app,
+        HttpServer(app).serving(listening.sockets),
+    ):
         LOG.info("listening on %s", listening.where)
-        try:
-            yield
-        finally:
-            listener.should_exit = True
-            await serving
+        yield
 
 
 @asynccontextmanager

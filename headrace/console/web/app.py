@@ -21,7 +21,7 @@ from headrace.console.web.api.endpoint import Endpoint, ResponseSpec, document
 from headrace.console.web.api.models import OpenApiDocument
 from headrace.console.web.api.registries import Registries, RegistryApi
 from headrace.console.web.api.stages import StageApi
-from headrace.console.web.auth import TRUSTED, HostAndTokenCheck, rules
+from headrace.console.web.auth import TRUSTED, HostAndTokenCheck, access_check
 from headrace.console.web.metrics_endpoint import MetricsExporter
 from headrace.jobs.metrics import JobsProbe
 from headrace.jobs.running.queue import QueueStatistics
@@ -248,7 +248,7 @@ async def listener_app(
         Route("/ready", answers.ready),
         *(endpoint.route for endpoint in answers.endpoints()),
     ]
-    app = Starlette(routes=routes, middleware=[Middleware(HostAndTokenCheck, rules(keys))])
+    app = Starlette(routes=routes, middleware=[Middleware(HostAndTokenCheck, access_check(keys))])
     app.router.redirect_slashes = False
     app.state.endpoints = answers.endpoints()
     try:

@@ -1,20 +1,30 @@
 """Events of the body of a request: all of them, or a sentence that says what is wrong."""
 
+import asyncio
 import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from headrace.http.access import AccessCheck, HttpAnswer, allowed_hosts, later
-from headrace.http.address import Address
-from headrace.http.connection import NO_MORE, ConnectionTimeouts, SendAnswer
-from headrace.http.server import Limits, Server
+from headrace.http.access import (
+    CLOSE,
+    AccessCheck,
+    Head,
+    HttpAnswer,
+    allowed_hosts,
+    headers_of,
+    retry_later,
+    send_answer,
+)
+from headrace.http.address import Address, bind, port_of
+from headrace.http.server import NO_MORE, HttpLimits, HttpServer
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.files.decoders import (
@@ -31,14 +41,16 @@ from headrace.stages.options import (
     AddressField,
     CountField,
     DurationField,
+    Options,
     RateField,
     SizeField,
     StageType,
     TokenField,
     check_token,
 )
+from headrace.telemetry.counts import Family, FamilySpec
 from headrace.telemetry.events import LOG
-from headrace.units import TokenBucket
+from headrace.units import TokenBucket, format_size
 
 Decode = Literal["json", "ndjson"]
 
@@ -136,18 +148,28 @@ class RecentSizes:
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8080)
 DEFAULT_MAX_BODY: Final = 10 * 1024 * 1024
 
+MEDIA_TYPES: Final[dict[str, frozenset[bytes]]] = {
+    "json": frozenset({b"application/json", b"text/json"}),
+    "ndjson": frozenset(
+        {b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines"}
+    ),
+}
+"""The media types of `decode`. A browser lets no page send one of them to another site unasked."""
+
+BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies that have not all come.")
+LARGEST_BODIES: Final = 8
+"""How many bodies of the largest size are received at a time; of smaller ones as many as take as many bytes."""
+
 OUTCOMES: Final = {
     Outcome.DONE: HttpAnswer(200, "All events are done."),
     Outcome.DEAD_LETTERED: HttpAnswer(202, "Some events failed, and are kept as dead letters."),
     Outcome.FAILED: HttpAnswer(500, "Some events failed: see the log of the pipeline."),
 }
-NO_ROOM: Final = later(429, "The pipeline has no room for the events now; none was taken.")
+NO_ROOM: Final = retry_later(429, "The pipeline has no room for the events now; none was taken.")
 
 
-class ReceiveHttpOptions(BaseModel):
-    """Where to listen, what to let in, and when to answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ReceiveHttpOptions(Options):
+    """Where to listen, which requests to accept, and when to answer."""
 
     listen: AddressField = Field(
         default=DEFAULT_ADDRESS, description="The host:port to listen on; port 0 lets the system choose."
@@ -189,19 +211,57 @@ class ReceiveHttpOptions(BaseModel):
         return self
 
     def access_check(self) -> AccessCheck:
-        """Return what is let in."""
+        """Return the check of the Host header and the token."""
         token = None if self.token is None else self.token.get_secret_value().encode()
-        return AccessCheck(self.path, self.decode, self.max_body, allowed_hosts(self.listen), token)
+        return AccessCheck(allowed_hosts(self.listen), token)
 
-    def limits(self) -> Limits:
-        """Return how many connections there may be, and how slow."""
-        return Limits(self.max_connections, ConnectionTimeouts(self.header_timeout, self.body_timeout))
+    def limits(self) -> HttpLimits:
+        """Return the limits of connections."""
+        return HttpLimits(
+            self.max_connections, self.header_timeout, self.body_timeout, self.header_timeout, gives_way=False
+        )
+
+
+class RequestCheck:
+    """Tells from the head of a request whether it may send events: where it goes, and what its body is."""
+
+    def __init__(self, options: ReceiveHttpOptions) -> None:
+        self._options = options
+        self._path = options.path.encode()
+        self._access = options.access_check()
+
+    def rejection(self, head: Head) -> HttpAnswer | None:
+        """Return why a request is refused, if it is."""
+        rejection = self._access.rejection(head, is_trusted=self._access.is_trusted(head))
+        if rejection is not None:
+            return rejection
+        if head["raw_path"] != self._path:
+            return HttpAnswer(404, f"Nothing is here: events go to {self._options.path}.")
+        if head["method"] != "POST":
+            return HttpAnswer(405, "Events are sent with POST.", ((b"allow", b"POST"),))
+        return self._body_rejection(head)
+
+    def too_large(self) -> HttpAnswer:
+        """Return the answer to a body that is larger than it may be."""
+        limit = format_size(self._options.max_body)
+        return HttpAnswer(413, f"The body is larger than {limit} (max_body): send it in pieces.")
+
+    def _body_rejection(self, head: Head) -> HttpAnswer | None:
+        headers = headers_of(head)
+        if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
+            return HttpAnswer(415, "The body is compressed: send it as it is.", ((b"accept-encoding", b"identity"),))
+        decode = self._options.decode
+        kinds = MEDIA_TYPES[decode]
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in kinds:
+            return HttpAnswer(415, f"The body must be {decode.upper()}: send Content-Type: {min(kinds).decode()}.")
+        length = headers.get(b"content-length", b"")
+        return self.too_large() if length.isdigit() and int(length) > self._options.max_body else None
 
 
 class ReceiveHttp(Producer[object], StageType):
-    """Emits what requests bring, no more than has been asked for or fits into the buffer, and all of a request or none.
+    """Emits the events of requests: all events of a request or none, and no more than demand and buffer have room for.
 
-    A buffer that is to drop takes in all of them.
+    A buffer that drops takes all of them.
 
     With `answer: done` a request is answered when its last event has ended, 200, 202 (dead letters) or 500.
     """
@@ -214,9 +274,13 @@ class ReceiveHttp(Producer[object], StageType):
         self._options = options
         self._clock = clock
         self._bucket = None if options.rate is None else TokenBucket(options.rate, clock())
+        self._check = RequestCheck(options)
         self._is_draining = False
         self._sizes = RecentSizes()
-        self._server: Server | None = None
+        self._body_bytes = 0
+        self._answered: Callable[[tuple[str, ...]], bool]
+        self._bodies: Family
+        self._server: HttpServer | None = None
         self.emits_messages = options.answer == "done"
         self.port = 0
         """The port on which it listens, from `init` on."""
@@ -232,10 +296,12 @@ class ReceiveHttp(Producer[object], StageType):
 
     @override
     async def init(self) -> None:
-        self._server = Server(
-            self._options.access_check(), self._options.limits(), self.metrics, self._rejection, self._receive
-        )
-        self.port = await self._server.open(self._options.listen)
+        self._server = HttpServer(self._respond, self._options.limits(), self.metrics, has_date=False)
+        self._answered = self._server.requests.add
+        self._bodies = self.metrics.declare(BODIES)
+        sockets = bind(self._options.listen, asks_token=self._options.token is not None)
+        self.port = port_of(sockets[0])
+        await self._server.open(sockets)
         address = Address(self._options.listen.host, self.port)
         LOG.info("stage %r listens for events on http://%s%s", self.name, address, self._options.path)
 
@@ -249,19 +315,62 @@ class ReceiveHttp(Producer[object], StageType):
 
     @override
     def terminate(self, reason: object) -> None:
-        # The server still answers requests whose events are on their way.
+        # The server still answers requests whose events have been emitted.
         self._is_draining = True
         if self._server is not None:
             self._server.close()
 
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: the ASGI app of the server."""
+        answer = self._check.rejection(scope) or self._rejection()
+        if answer is None:
+            body = await self._body(receive)
+            if body is None:
+                return
+            answer = await self._answer(body) if isinstance(body, bytes) else body
+        elif b"expect" in headers_of(scope):
+            answer = HttpAnswer(answer.status, answer.text, (*answer.headers, CLOSE))  # the body may never come
+        self._answered((str(answer.status),))
+        await send_answer(send, answer)
+
+    async def _body(self, receive: Receive) -> bytes | HttpAnswer | None:
+        """Return the body of a request, or why it is refused; None when the client is gone."""
+        limit = self._options.max_body
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                part = message["body"]
+                if size + len(part) > limit:
+                    return self._check.too_large()
+                if not message["more_body"]:
+                    return b"".join([*parts, part])
+                if self._body_bytes + len(part) > limit * LARGEST_BODIES:
+                    found = format_size(limit * LARGEST_BODIES)
+                    return retry_later(429, f"Bodies of {found} are on their way: try again later.")
+                parts.append(part)
+                size += len(part)
+                self._add_body_bytes(len(part))
+        finally:
+            if size:
+                self._add_body_bytes(-size)
+
+    def _add_body_bytes(self, size: int) -> None:
+        self._body_bytes += size
+        self._bodies.set((), self._body_bytes)
+
     def _rejection(self) -> HttpAnswer | None:
-        """Return why nothing can be taken in now, if it cannot."""
+        """Return why no request is accepted now, if so."""
         if self._is_draining:
             return NO_MORE
         if self.room() < 1 or self._is_too_much(0):
             return NO_ROOM
         if self._bucket is not None and not self._bucket.take(1, self._clock()):
-            return self._too_quick(self._bucket)
+            seconds = max(1, math.ceil(self._bucket.wait_seconds()))
+            return retry_later(429, "More requests come than `rate` allows: try again later.", seconds)
         return None
 
     def _is_too_much(self, size_bytes: int) -> bool:
@@ -270,50 +379,40 @@ class ReceiveHttp(Producer[object], StageType):
         limit = max(PUSH_BUFFER_BYTES, self.buffer_limit_bytes or 0)
         return waiting > 0 and waiting + size_bytes >= limit
 
-    def _too_quick(self, bucket: TokenBucket) -> HttpAnswer:
-        seconds = max(1, math.ceil(bucket.wait_seconds()))
-        return later(429, "More requests come than `rate` allows: try again later.", seconds)
-
-    def _receive(self, body: bytes, reply: SendAnswer) -> None:
+    async def _answer(self, body: bytes) -> HttpAnswer:
+        """Emit the events of a body, and return the answer, now or when their outcome is known."""
         options = self._options
         found = decode_body(body, options.decode, options.max_events, options.max_values)
         if isinstance(found, HttpAnswer):
-            reply(found)
-        elif self._is_draining:
-            reply(NO_MORE)
-        elif len(found.events) > self.room() or self._is_too_much(found.size_bytes):
-            reply(NO_ROOM)
-        else:
-            self._sizes.add(len(found.events), found.size_bytes)
-            self._take(found.events, reply)
-
-    def _take(self, events: list[object], reply: SendAnswer) -> None:
-        is_done = self._options.answer == "done"
-        success = OUTCOMES[Outcome.DONE] if is_done else HttpAnswer(202, f"Accepted: {len(events)}.")
-        if self.emits_messages and events:
-            self.emit_nowait(_messages(events, reply, success))
-            return
-        if events:
+            return found
+        if self._is_draining:
+            return NO_MORE
+        events = found.events
+        if len(events) > self.room() or self._is_too_much(found.size_bytes):
+            return NO_ROOM
+        self._sizes.add(len(events), found.size_bytes)
+        success = OUTCOMES[Outcome.DONE] if options.answer == "done" else HttpAnswer(202, f"Accepted: {len(events)}.")
+        if not events:
+            return success
+        if not self.emits_messages:
             self.emit_nowait(events)
-        reply(success)
+            return success
+        outcome = _RequestOutcome(len(events))
+        self.emit_nowait([Message(event, acknowledgement=Acknowledgement(outcome.acknowledge)) for event in events])
+        worst = await outcome.worst
+        return success if worst is Outcome.DONE else OUTCOMES[worst]
 
 
 class _RequestOutcome:
-    """The outcome of the events of one request, known when the last one has ended."""
+    """The worst outcome of the events of one request, known when the last one has ended."""
 
-    def __init__(self, count: int, reply: SendAnswer, success: HttpAnswer) -> None:
+    def __init__(self, count: int) -> None:
+        self.worst: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._open = count
-        self._worst = Outcome.DONE
-        self._reply = reply
-        self._success = success
+        self._so_far = Outcome.DONE
 
     def acknowledge(self, outcome: Outcome) -> None:
-        self._worst = max(self._worst, outcome)
+        self._so_far = max(self._so_far, outcome)
         self._open -= 1
-        if not self._open:
-            self._reply(self._success if self._worst is Outcome.DONE else OUTCOMES[self._worst])
-
-
-def _messages(events: Sequence[object], reply: SendAnswer, success: HttpAnswer) -> list[object]:
-    request_outcome = _RequestOutcome(len(events), reply, success)
-    return [Message(event, acknowledgement=Acknowledgement(request_outcome.acknowledge)) for event in events]
+        if not self._open and not self.worst.done():
+            self.worst.set_result(self._so_far)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.http.access import host_name
+from headrace.http.access import AccessCheck, host_name
 from headrace.pipeline.topology.topology import Topology
 from tests.console.web.serving import TOKEN, served
 from tests.fakes.console_stages import Numbers, Shelf
@@ -137,16 +137,19 @@ async def test_the_address_at_which_a_request_came_in_is_a_name_of_this_machine(
 
 @given(st.text())
 def test_a_host_header_is_a_name_without_blanks_or_none(text: str) -> None:
-    name = host_name([text])
+    name = host_name(text)
     assert name is None or (name == name.lower() and name.split() == [name])
 
 
 @given(st.ip_addresses(), st.integers(0, 65535))
 def test_an_address_is_the_same_with_and_without_a_port(address: object, port: int) -> None:
     text = f"[{address}]" if ":" in str(address) else str(address)
-    assert host_name([text]) == host_name([f"{text}:{port}"]) == str(address)
+    assert host_name(text) == host_name(f"{text}:{port}") == str(address)
 
 
-def test_none_and_several_host_headers_name_nobody() -> None:
-    assert host_name(["localhost", "localhost"]) is None
-    assert host_name([]) is None
+@pytest.mark.parametrize("hosts", [[], [(b"host", b"localhost")] * 2])
+def test_none_and_several_host_headers_name_no_machine(hosts: list[tuple[bytes, bytes]]) -> None:
+    head = {"method": "GET", "path": "/", "http_version": "1.1", "headers": hosts}
+    rejection = AccessCheck(frozenset({"localhost"})).rejection(head, is_trusted=True)
+    assert rejection is not None
+    assert rejection.status == 400

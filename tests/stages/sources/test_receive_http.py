@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from headrace.config.pipeline import Pipeline
 from headrace.errors import StartFailed
-from headrace.http.server import Server
+from headrace.http.server import HttpServer
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
@@ -272,7 +272,7 @@ async def test_who_asks_while_the_source_drains_hears_503() -> None:
         assert topology.snapshot().stages[0].events_sent == 0
 
 
-def served(source: ReceiveHttp) -> Server:
+def served(source: ReceiveHttp) -> HttpServer:
     assert source._server is not None
     return source._server
 
