@@ -20,9 +20,7 @@ from typing_extensions import override
 from headrace.config.keys.pipeline import ListenKeys
 from headrace.console.cli.streams import has_terminal, ignore_lost_terminal
 from headrace.console.cli.summary import RunSummary
-from headrace.console.web.app import listener_app
 from headrace.errors import HeadraceError
-from headrace.http.server import HttpServer
 from headrace.otp.scheduler import every
 from headrace.pipeline.topology.run import DRAIN_SECONDS, RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
@@ -276,6 +274,10 @@ async def _listening(topology: Topology, plan: RunPlan) -> AsyncIterator[None]:
     if listening is None:
         yield
         return
+    # A run without a listener loads no HTTP server, which takes 60 ms.
+    from headrace.console.web.app import listener_app  # noqa: PLC0415 - see above
+    from headrace.http.server import HttpServer  # noqa: PLC0415 - see above
+
     async with (
         listener_app(topology, listening.keys, listening.redactor) as app,
         HttpServer(app).serving(listening.sockets),

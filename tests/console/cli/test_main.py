@@ -83,6 +83,17 @@ def test_validating_loads_no_server(tmp_path: Path) -> None:
     assert "headrace.stages.sources.generate" in loaded
 
 
+def test_a_run_without_a_listener_loads_no_http(tmp_path: Path) -> None:
+    finite = NUMBERS.replace("127.0.0.1:0", "off").replace("rate: 1000/s", "count: 2")
+    write(tmp_path, a_yaml=finite)
+    code = (
+        "from headrace.console.cli.main import main\n"
+        "sys.argv = ['headrace', 'run', 'a.yaml']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
+    )
+    assert not {"starlette", "uvicorn", "h11", "httpx2"} & modules_after(code, tmp_path)
+
+
 def test_whoever_reads_only_the_first_lines_gets_no_traceback(tmp_path: Path) -> None:
     with subprocess.Popen([*HEADRACE, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
