@@ -275,8 +275,8 @@ async def _listening(topology: Topology, plan: RunPlan) -> AsyncIterator[None]:
         yield
         return
     # A run without a listener loads no HTTP server, which takes 60 ms.
-    from headrace.console.web.app import listener_app  # noqa: PLC0415 - see above
-    from headrace.http.server import HttpServer  # noqa: PLC0415 - see above
+    from headrace.console.web.app import listener_app
+    from headrace.http.server import HttpServer
 
     async with (
         listener_app(topology, listening.keys, listening.redactor) as app,

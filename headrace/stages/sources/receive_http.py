@@ -379,17 +379,25 @@ class ReceiveHttp(Producer[object], StageType):
         limit = max(PUSH_BUFFER_BYTES, self.buffer_limit_bytes or 0)
         return waiting > 0 and waiting + size_bytes >= limit
 
+    def _no_room_for(self, found: BodyEvents) -> HttpAnswer | None:
+        """Return why the events of a body are not accepted, if so."""
+        if self._is_draining:
+            return NO_MORE
+        count, room = len(found.events), self.room()
+        if count > room > 0 and not self.unhandled():
+            return HttpAnswer(413, f"The pipeline has room for {room} events at most: send the body in pieces.")
+        return NO_ROOM if count > room or self._is_too_much(found.size_bytes) else None
+
     async def _answer(self, body: bytes) -> HttpAnswer:
         """Emit the events of a body, and return the answer, now or when their outcome is known."""
         options = self._options
         found = decode_body(body, options.decode, options.max_events, options.max_values)
         if isinstance(found, HttpAnswer):
             return found
-        if self._is_draining:
-            return NO_MORE
+        rejection = self._no_room_for(found)
+        if rejection is not None:
+            return rejection
         events = found.events
-        if len(events) > self.room() or self._is_too_much(found.size_bytes):
-            return NO_ROOM
         self._sizes.add(len(events), found.size_bytes)
         success = OUTCOMES[Outcome.DONE] if options.answer == "done" else HttpAnswer(202, f"Accepted: {len(events)}.")
         if not events:

@@ -152,6 +152,17 @@ async def test_without_room_nothing_is_taken_and_the_sender_is_asked_to_come_lat
         assert snapshot.discarded.get("overflow", 0) == 0
 
 
+async def test_a_request_that_an_empty_buffer_cannot_hold_is_too_large() -> None:
+    async with full(receive(decode="ndjson")) as (client, _):
+        headers = {"content-type": "application/x-ndjson"}
+        refused = await request(client, content=b"1\n2\n3\n4\n", headers=headers)
+        assert (refused.status_code, "retry-after" in refused.headers) == (413, False)
+        assert refused.text == "The pipeline has room for 3 events at most: send the body in pieces.\n"
+        assert (await request(client, content=b"1\n2\n", headers=headers)).status_code == 202
+        busy = await request(client, content=b"1\n2\n3\n4\n", headers=headers)
+        assert busy.status_code == 429
+
+
 LARGE = b'"' + b"x" * (10 * 1024 * 1024 - 2) + b'"'
 OBJECTS = b"[[" + b"{}," * 240_000 + b"{}]]"
 
