@@ -20,8 +20,8 @@ from headrace.pipeline.flow.input import StageInput, exit_reason
 from headrace.pipeline.flow.subscription import MarkerKind, Subscription
 from headrace.pipeline.flow.subscription_handle import OtherSide
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.consumer import Consumer
-from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, gives_specs
+from headrace.pipeline.stage.consumer import Consumer, ConsumerRuntime
+from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRuntime, gives_specs
 from headrace.pipeline.stage.event_children import EventChildren, EventEntry, EventProcess
 from headrace.pipeline.stage.stage import check_nothing
 from headrace.telemetry.counts import HistogramCounts
@@ -47,9 +47,8 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
     @override
     def bound(self, callbacks: Consumer[object]) -> None:
         super().bound(callbacks)
-        callbacks._receiver = self  # noqa: SLF001
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
-        callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
+        callbacks._runtime = ConsumerRuntime(self.counts, self.failure_reporter, self)  # noqa: SLF001
 
     @override
     def turn(self) -> int:
@@ -160,7 +159,8 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
         self.children = EventChildren(self, window, self._child_finished)
-        supervisor._children = self.children  # noqa: SLF001
+        runtime = ConsumerSupervisorRuntime(self.counts, self.failure_reporter, self, self.children)
+        supervisor._runtime = runtime  # noqa: SLF001
         self._run: Callable[[object], object] = supervisor.run
         self._restart = supervisor.restart
         self._spec_of = supervisor.child if gives_specs(supervisor) else None

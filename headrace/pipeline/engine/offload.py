@@ -40,7 +40,9 @@ class Made:
 class Offload:
     """Handles one event of a stage where `how` says. Close it, so that its threads and OS processes end."""
 
-    def __init__(self, stage: HandlingStage, how: Concurrency, worked: Callable[[float], None], *, emits: bool) -> None:
+    def __init__(
+        self, stage: HandlingStage, name: str, how: Concurrency, worked: Callable[[float], None], *, emits: bool
+    ) -> None:
         """`worked` is called with the seconds of each call in a thread or an OS process."""
         self.emits = emits
         self._worked = worked
@@ -48,7 +50,7 @@ class Offload:
         self.is_ordered = how.is_ordered
         self.fails_alone = how.mode == "subprocess"
         """Whether an exception of the function fails its event, and never brings the stage down."""
-        self._name = stage.name
+        self._name = name
         self._handle: EventHandler = stage.handle_events
         self._function = stage.offload() if how.mode == "subprocess" else None
         self._one_to_one = stage.one_to_one
@@ -56,7 +58,7 @@ class Offload:
         self._seconds = 0.0
         self._executor: Executor | None = None
         if how.mode == "thread":
-            self._executor = ThreadExecutor(how.limit, name=f"headrace-{stage.name}")
+            self._executor = ThreadExecutor(how.limit, name=f"headrace-{name}")
         elif how.mode == "subprocess":
             self._executor = ProcessExecutor(how.limit)
 

@@ -17,7 +17,7 @@ from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
 from headrace.pipeline.message import add_pending, as_messages
-from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer, ProducerConsumerRuntime
 from headrace.pipeline.stage.stage import as_list
 
 
@@ -44,15 +44,13 @@ class ProducerConsumerProcess(TakingProcess[ProducerConsumer[object, object]]):
     @override
     def bound(self, callbacks: ProducerConsumer[object, object]) -> None:
         super().bound(callbacks)
-        callbacks._receiver = self  # noqa: SLF001
-        callbacks._runtime = self  # noqa: SLF001
-        callbacks._side_outputs = self.side_outputs  # noqa: SLF001
         self.output.format_discarded = callbacks.format_discarded
         self.output.on_info = self.on_info
         self.output.safe_dispatcher.failed = self.dispatcher_failed
         self.output.safe_dispatcher.is_failing = False
         self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=True)
-        callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
+        runtime = ProducerConsumerRuntime(self.counts, self.failure_reporter, self, self, self.side_outputs)
+        callbacks._runtime = runtime  # noqa: SLF001
 
     @override
     def running(self) -> None:

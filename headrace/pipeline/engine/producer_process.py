@@ -26,7 +26,7 @@ from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.ingress import AsyncGenerator, Ingress, SyncGenerator, iterated
 from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
-from headrace.pipeline.stage.producer import Inbox, Producer
+from headrace.pipeline.stage.producer import Inbox, Producer, ProducerRuntime
 from headrace.pipeline.stage.stage import Stage, as_list
 from headrace.telemetry.events import LOG
 
@@ -56,7 +56,7 @@ class ProducerProcess(StageProcess[Producer[object]]):
     @override
     def bound(self, callbacks: Producer[object]) -> None:
         super().bound(callbacks)
-        callbacks._runtime = self  # noqa: SLF001
+        callbacks._runtime = ProducerRuntime(self.counts, self.failure_reporter, self)  # noqa: SLF001
         self.output.format_discarded = callbacks.format_discarded
         self.output.on_info = self.on_info
         self.output.safe_dispatcher.failed = self.dispatcher_failed

@@ -87,9 +87,7 @@ class StageProcess(Process[S]):
     def bound(self, callbacks: S) -> None:
         is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
         self._slow_callback_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.slow_callback_advice
-        callbacks._counts = self.counts  # noqa: SLF001 - the runtime is what stands behind the base class
-        callbacks._failure_reporter = self.failure_reporter  # noqa: SLF001
-        callbacks._process = cast("Process[object]", self)  # noqa: SLF001
+        callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the runtime stands behind the base class
 
     @property
     def stage(self) -> S:

@@ -60,7 +60,7 @@ class TakingProcess(StageProcess[S]):
             self.failure_reporter = self.in_flight = ConcurrentBatches(self, self.counts, make, emits=emits)
             return self.in_flight
         if not self.concurrency.is_plain:
-            self.offload = Offload(callbacks, self.concurrency, self.turns.worked, emits=emits)
+            self.offload = Offload(callbacks, self.name, self.concurrency, self.turns.worked, emits=emits)
             self.failure_reporter = self.in_flight = ConcurrentHandler(self, self.counts, failure, self.offload)
             return self.in_flight
         if not is_acknowledged and failure.is_plain:

@@ -2,22 +2,30 @@
 
 import inspect
 from collections.abc import Awaitable
-from typing import Generic, TypeVar, cast
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from typing_extensions import override
 
 from headrace.errors import MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.stage import NotStartedYet, Receiver, Stage
+from headrace.pipeline.stage.stage import Receiver, Runtime, Stage
 
 In = TypeVar("In")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerRuntime(Runtime):
+    """The runtime's side of a consumer."""
+
+    receiver: Receiver
 
 
 class Consumer(Stage, Generic[In]):
     """A stage that takes events in. Subclass it and handle them in `handle_events`."""
 
-    _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
+    _runtime: ConsumerRuntime
 
     def handle_events(self, events: list[In]) -> Awaitable[None] | None:
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.
@@ -34,7 +42,7 @@ class Consumer(Stage, Generic[In]):
     @property
     def source(self) -> SubscriptionHandle:
         """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
-        return self._receiver.source()
+        return self._runtime.receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
@@ -42,5 +50,5 @@ class Consumer(Stage, Generic[In]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
-        self._receiver.check_loop("subscribe")
-        return self._receiver.subscribe(to)
+        self._runtime.receiver.check_loop("subscribe")
+        return self._runtime.receiver.subscribe(to)

@@ -1,6 +1,7 @@
 """Consumer supervisors: stages at the end of a graph that start one supervised child for every event."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from typing_extensions import override
@@ -11,11 +12,18 @@ from headrace.otp.process.process import CURRENT
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart
-from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer import Consumer, ConsumerRuntime
 from headrace.pipeline.stage.event_children import EventChildren, EventProcess
 
 In = TypeVar("In")
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSupervisorRuntime(ConsumerRuntime):
+    """The runtime's side of a consumer supervisor."""
+
+    children: EventChildren
 
 
 class ConsumerSupervisor(Consumer[In], Generic[In]):
@@ -38,7 +46,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     max_restarts: ClassVar[int] = MAX_RESTARTS
     max_seconds: ClassVar[float] = MAX_SECONDS
 
-    _children: EventChildren
+    _runtime: ConsumerSupervisorRuntime
 
     def run(self, event: In) -> Awaitable[object] | None:
         """Handle one event, in a process of its own; the return value is ignored.
@@ -62,22 +70,22 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         `await stage.ref.call(Fetches.start_child, spec)` raises `NameTaken`, `StartFailed`, and `PermanentChild`. The
         stage completes only when this child has ended, too.
         """
-        return self._children.start_child(spec)
+        return self._runtime.children.start_child(spec)
 
     def terminate_child(self, name: str) -> Reply[None]:
         """End a child within its shutdown time; the reply comes when it has. Its event is `discarded`, as cancelled.
 
         A call raises `NoChild` when there is none.
         """
-        return self._children.terminate_child(name)
+        return self._runtime.children.terminate_child(name)
 
     def which_children(self) -> tuple[ChildInfo, ...]:
         """Return the living children, oldest first."""
-        return tuple(self._children.children())
+        return tuple(self._runtime.children.children())
 
     def count_children(self) -> ChildCount:
         """Return how many children live."""
-        return self._children.counts()
+        return self._runtime.children.counts()
 
     @override
     def handle_events(self, events: list[In]) -> None:

@@ -12,8 +12,9 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, Literal, Protocol, TypeVar, cast
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -21,7 +22,7 @@ from headrace.errors import BadOption, MissingCallback, Unrecoverable, class_and
 from headrace.otp.process.process import ProcessStatus
 from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.flow.ingress import iterated
-from headrace.pipeline.stage.stage import Emitter, NotStartedYet, Stage, events_given
+from headrace.pipeline.stage.stage import Emitter, Runtime, Stage, events_given
 
 Out = TypeVar("Out")
 
@@ -29,7 +30,7 @@ PUSH_BUFFER_BYTES: Final = 64 * 1024 * 1024
 """The bound in bytes of a source to which others send events, whose size the source does not choose."""
 
 
-class ProducerRuntime(Emitter, Protocol):
+class ProducerEmitter(Emitter, Protocol):
     """The runtime's side of a producer."""
 
     is_paused: bool
@@ -62,6 +63,13 @@ Emitted = Iterable[Out] | AsyncIterable[Out]
 """Events, oldest first: a list or another iterable at once, or a generator or async stream to be pulled."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProducerRuntime(Runtime):
+    """The runtime's side of a producer and what it emits by."""
+
+    emitter: ProducerEmitter
+
+
 class Producer(Stage, Generic[Out]):
     """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
 
@@ -74,7 +82,7 @@ class Producer(Stage, Generic[Out]):
     buffer_bytes: int | None = None
     """How many bytes the events in its buffer may take, unless its settings differ; None is no bound."""
 
-    _runtime: ProducerRuntime = cast("ProducerRuntime", NotStartedYet("emit_nowait(), complete() or info()"))
+    _runtime: ProducerRuntime
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
         """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
@@ -92,16 +100,16 @@ class Producer(Stage, Generic[Out]):
         Events without demand go to the buffer, whose bound is kept. A buffer that keeps all takes them as long
         as there is any room, and raises `BufferFull` when there is none.
         """
-        self._runtime.check_loop("emit_nowait")
-        self._runtime.emit_own(events_given(events))
+        self._runtime.emitter.check_loop("emit_nowait")
+        self._runtime.emitter.emit_own(events_given(events))
 
     def complete(self) -> None:
         """Emit no more events than the running `handle_demand`, or its generator, was asked for.
 
         Buffered events go out first; then all subscriptions are completed.
         """
-        self._runtime.check_loop("complete")
-        self._runtime.complete()
+        self._runtime.emitter.check_loop("complete")
+        self._runtime.emitter.complete()
 
     def format_discarded(self, count: int) -> bool:
         """Called when the buffer was full and `count` events were discarded; return whether to log it.
@@ -115,53 +123,53 @@ class Producer(Stage, Generic[Out]):
 
         So a finite producer emits its last events, sends itself word, and ends when that comes.
         """
-        self._runtime.check_loop("info")
-        self._runtime.info(message)
+        self._runtime.emitter.check_loop("info")
+        self._runtime.emitter.info(message)
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for demand."""
-        return self._runtime.estimate_buffered_count()
+        return self._runtime.emitter.estimate_buffered_count()
 
     def room(self) -> int:
         """Return how many events would be delivered or buffered now, for stages that refuse senders beyond it.
 
         None while the stage is paused.
         """
-        return self._runtime.room()
+        return self._runtime.emitter.room()
 
     def unhandled(self) -> int:
         """Return how many events its consumers have not handled: those in the buffer and those on their way to them."""
-        return self._runtime.unhandled()
+        return self._runtime.emitter.unhandled()
 
     @property
     def buffer_limit_bytes(self) -> int | None:
         """How many bytes the events in its buffer may take; None is no bound."""
-        return self._runtime.buffer_limit_bytes
+        return self._runtime.emitter.buffer_limit_bytes
 
     @property
     def waits_when_full(self) -> bool:
         """Whether its buffer keeps all (`when_full: block`): then it has to look at `is_full` before it emits."""
-        return self._runtime.waits_when_full
+        return self._runtime.emitter.waits_when_full
 
     def is_full(self) -> bool:
         """Return whether the stage should emit nothing now: it is paused, or its buffer keeps all and has no room.
 
         Then `handle_room()` is called, once, when the stage may go on. Owed events may still be emitted.
         """
-        return self._runtime.is_full()
+        return self._runtime.emitter.is_full()
 
     @property
     def is_paused(self) -> bool:
         """Whether the stage is paused: a source that emits by itself waits then for `handle_room()`."""
-        return self._runtime.is_paused
+        return self._runtime.emitter.is_paused
 
     async def resumed(self) -> None:
         """Return once the stage is not paused: for an `async def handle_demand` that emits as events come."""
-        await self._runtime.resumed()
+        await self._runtime.emitter.resumed()
 
     def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""
-        return self._runtime.demand_by_consumer()
+        return self._runtime.emitter.demand_by_consumer()
 
     @staticmethod
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
@@ -280,7 +288,7 @@ class StreamProducer(Producer[Out]):
         self._source.error = error
         if isinstance(error, asyncio.CancelledError) and _is_task_cancelled():
             return
-        self._counts.fail_at_source()
+        self._runtime.counts.fail_at_source()
         is_generator = isinstance(self._source.events, Generator | AsyncGenerator)
         if is_generator and not isinstance(error, KeyboardInterrupt | SystemExit):
             raise Unrecoverable(

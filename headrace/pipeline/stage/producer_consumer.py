@@ -2,14 +2,15 @@
 
 import inspect
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar, cast
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
 from headrace.errors import BadOption, MissingCallback
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.stage import Emitter, NotStartedYet, Receiver, Stage, events_given
+from headrace.pipeline.stage.stage import Emitter, Receiver, Runtime, Stage, events_given
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -22,15 +23,22 @@ class SideEmitter(Protocol):
         """Emit events by an output as there is room; return how many it took."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProducerConsumerRuntime(Runtime):
+    """The runtime's side of a producer-consumer."""
+
+    emitter: Emitter
+    receiver: Receiver
+    side_outputs: SideEmitter
+
+
 class ProducerConsumer(Stage, Generic[In, Out]):
     """A stage that takes events in and emits events. Subclass it and return its outputs from `handle_events`.
 
     It works only while its own subscribers have unmet demand.
     """
 
-    _runtime: Emitter = cast("Emitter", NotStartedYet("emit_nowait(), complete() or info()"))
-    _side_outputs: SideEmitter = cast("SideEmitter", NotStartedYet("emit_to()"))
-    _receiver: Receiver = cast("Receiver", NotStartedYet("source or subscribe()"))
+    _runtime: ProducerConsumerRuntime
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
@@ -57,8 +65,8 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread, beside the outputs of `handle_events`."""
-        self._runtime.check_loop("emit_nowait")
-        self._runtime.emit_nowait(events_given(events))
+        self._runtime.emitter.check_loop("emit_nowait")
+        self._runtime.emitter.emit_nowait(events_given(events))
 
     def emit_to(self, output: str, events: Sequence[object]) -> Awaitable[int]:
         """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
@@ -68,11 +76,11 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         their message.
         Raises `BadOption` for an output that is none of them.
         """
-        self._runtime.check_loop("emit_to")
+        self._runtime.emitter.check_loop("emit_to")
         if output not in self.side_outputs:
             known = ", ".join(map(repr, self.side_outputs)) or "it has none"
             raise BadOption("output", output, f"one of the stage's side_outputs: {known}")
-        return self._side_outputs.put(output, self._failure_reporter.owned(events))
+        return self._runtime.side_outputs.put(output, self._runtime.failures.owned(events))
 
     def format_discarded(self, count: int) -> bool:
         """Called when the buffer was full and `count` events were discarded; return whether to log it.
@@ -86,16 +94,16 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
         So a finite producer emits its last events, sends itself word, and ends when that comes.
         """
-        self._runtime.check_loop("info")
-        self._runtime.info(message)
+        self._runtime.emitter.check_loop("info")
+        self._runtime.emitter.info(message)
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for demand."""
-        return self._runtime.estimate_buffered_count()
+        return self._runtime.emitter.estimate_buffered_count()
 
     def demand_by_consumer(self) -> dict[str, int]:
         """Return who misses events now, by name, and how many."""
-        return self._runtime.demand_by_consumer()
+        return self._runtime.emitter.demand_by_consumer()
 
     @override
     def awaits(self) -> bool:
@@ -104,7 +112,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     @property
     def source(self) -> SubscriptionHandle:
         """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
-        return self._receiver.source()
+        return self._runtime.receiver.source()
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
@@ -112,5 +120,5 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
         `NoProcess` for one that has ended.
         """
-        self._receiver.check_loop("subscribe")
-        return self._receiver.subscribe(to)
+        self._runtime.receiver.check_loop("subscribe")
+        return self._runtime.receiver.subscribe(to)

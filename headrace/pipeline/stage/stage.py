@@ -1,6 +1,7 @@
 """`Stage`: the base of all stages, its callbacks, outputs and settings of a class."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final, Never, Protocol, cast
 
 from headrace.errors import BadOption, BadReturn, NotStarted
@@ -71,15 +72,38 @@ class FailureReporter(Protocol):
         """Return events that are emitted beside the return value, so that the current batch waits for them."""
 
 
-class NotStartedYet:
-    """Stands where a stage looks for its runtime, until it has one: its error names the methods that need it."""
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The runtime's side of a stage, set before `init`. Each kind of stage has its own, with further parts."""
 
-    def __init__(self, methods: str) -> None:
-        self._methods = methods
+    counts: StageCounts
+    failures: FailureReporter
 
-    def __get__(self, stage: object, _: type) -> Never:
-        """Raise `NotStarted`."""
-        raise NotStarted(stage, self._methods)
+
+_METHODS: Final = {
+    "counts": "name, metrics or discard()",
+    "failures": "fail(), fail_at(), fail_event(), retain() or release()",
+    "emitter": "emit_nowait(), complete() or info()",
+    "side_outputs": "emit_to()",
+    "receiver": "source or subscribe()",
+    "children": "start_child(), terminate_child(), which_children() or count_children()",
+}
+"""By the parts of a runtime: the methods of a stage that need it."""
+
+
+class _NotStartedRuntime:
+    """The runtime of a stage that has none yet: each part raises `NotStarted`, which names the methods that need it."""
+
+    def __init__(self, stage: object) -> None:
+        self._stage = stage
+
+    def __getattr__(self, part: str) -> Never:
+        raise NotStarted(self._stage, _METHODS[part])
+
+
+class _NotStarted:
+    def __get__(self, stage: object, _: type) -> _NotStartedRuntime:
+        return _NotStartedRuntime(stage)
 
 
 class Stage(GenServer):
@@ -150,10 +174,7 @@ class Stage(GenServer):
     outputs_with: ClassVar[Mapping[str, str]] = {}
     """By the names of outputs that it has not always, the option with which it has, as a config says that."""
 
-    _counts: StageCounts = cast("StageCounts", NotStartedYet("name, metrics or discard()"))
-    _failure_reporter: FailureReporter = cast(
-        "FailureReporter", NotStartedYet("fail(), fail_at(), fail_event(), retain() or release()")
-    )
+    _runtime: Runtime = cast("Runtime", _NotStarted())
 
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
         """Called for each subscription, in each life of the stage, before anything flows through it.
@@ -195,12 +216,12 @@ class Stage(GenServer):
     @property
     def name(self) -> str:
         """The stage's name. Valid from `init` on, as all that follows."""
-        return self._counts.stage
+        return self._runtime.counts.stage
 
     @property
     def metrics(self) -> Families:
         """Metrics of this stage's own, which survive its restarts."""
-        return self._counts.families
+        return self._runtime.counts.families
 
     def connection(self, kind: str, idle_seconds: float = IDLE_SECONDS) -> ConnectionStatus:
         """Return the status of a connection, such as "database", which survives restarts: call its `up()` and `down()`.
@@ -208,18 +229,18 @@ class Stage(GenServer):
         While it is down the run is not ready, and `headrace_connection_up` is 0. A failure counts for `idle_seconds`
         once no event waits here; `inf` is for a stage that tries again by itself.
         """
-        return self._counts.connection(kind, idle_seconds)
+        return self._runtime.counts.connection(kind, idle_seconds)
 
     def discard(self, count: int, reason: str) -> None:
         """Count `count` events that go no further, for one of a few known reasons (never one that holds data)."""
-        self._counts.discard(count, reason)
+        self._runtime.counts.discard(count, reason)
 
     def count_loss(self, count: int, what: str) -> None:
         """Count input that was lost before it became events, by one of `known_losses`. The run then ends with 1.
 
         The stage logs each loss, or the first of them, in its own words.
         """
-        self._counts.lost[what] = self._counts.lost.get(what, 0) + count
+        self._runtime.counts.lost[what] = self._runtime.counts.lost.get(what, 0) + count
 
     def fail(self, error: BaseException, count: int = 1) -> None:
         """Count `count` events that failed with `error`; logged once per class of error. The run then ends with 1.
@@ -227,21 +248,21 @@ class Stage(GenServer):
         In a stage that handles each event on its own, that event fails. In one that handles batches it only counts:
         the sources of messages hear of `fail_event` alone.
         """
-        self._failure_reporter.failed_some(error, count)
+        self._runtime.failures.failed_some(error, count)
 
     def fail_at(self, position: int, error: BaseException) -> None:
         """Fail the event at `position` of the current batch: it is retried, dead-lettered or discarded.
 
         For stages that handle events one by one (`per_event`), within `handle_events` and `handle_each`.
         """
-        self._failure_reporter.failed_at(position, error)
+        self._runtime.failures.failed_at(position, error)
 
     def fail_event(self, event: object, error: BaseException) -> None:
         """Fail one event of a batch, as `handle_events` got it: it is dead-lettered or discarded.
 
         For stages that handle batches as a whole. Outputs derived of it that are returned all the same still count.
         """
-        self._failure_reporter.failed(event, error)
+        self._runtime.failures.failed(event, error)
 
     def retain(self, events: Sequence[object]) -> None:
         """Keep events beyond `handle_events`, to gather them: the sources of messages among them wait.
@@ -249,14 +270,14 @@ class Stage(GenServer):
         A stage that crashes gets its retained messages again. Raises `CannotRetain` where messages flow and the stage
         does not say `takes_messages`: it has only their data, which could not be delivered again.
         """
-        self._failure_reporter.retain(events)
+        self._runtime.failures.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Release retained events; they are done when the outputs of this callback are.
 
         Call it in the callback that returns their outputs (`message.derive`), or where they have none.
         """
-        self._failure_reporter.release(events)
+        self._runtime.failures.release(events)
 
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)

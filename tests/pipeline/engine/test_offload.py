@@ -44,7 +44,7 @@ async def test_an_error_is_of_the_same_class_whether_its_event_went_alone_or_bes
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    work = Offload(Halves(), Concurrency(1, "subprocess"), list[object]().append, emits=True)
+    work = Offload(Halves(), "halves", Concurrency(1, "subprocess"), list[object]().append, emits=True)
     try:
         awkward, sold = await raised(work, 0), await raised(work, "rope")
     finally:
