@@ -1,4 +1,4 @@
-"""`Heartbeats`: the lease owners of this OS process, and those of others that have died.
+"""`Heartbeats`: the lease owners of this OS process, and the dead ones of others.
 
 No clock decides whether an owner lives: one is dead without a heartbeat over MISSED_HEARTBEATS heartbeats of *ours*. A
 clock that is set, a machine that slept, and a file that was locked for long kill no owner.

@@ -10,10 +10,10 @@ from headrace.jobs.errors import BadAnswer, BadUnique
 JobState = Literal[
     "available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"
 ]
-"""Where a job stands (Oban's states).
+"""Oban's states of a job.
 
-It may be run; it is held back by a workflow; it waits for its time; it runs; it failed and waits to be tried again; and
-three ends: completed, discarded, cancelled.
+It can be claimed; it waits in a workflow, batch or chain; it waits for its time; it runs; it failed and waits for its
+next attempt; and three ends: completed, discarded, cancelled.
 """
 
 STATES: Final[tuple[JobState, ...]] = (
@@ -28,11 +28,12 @@ STATES: Final[tuple[JobState, ...]] = (
 )
 
 INCOMPLETE: Final[frozenset[JobState]] = frozenset(STATES[:5])
-ENDED: Final[frozenset[JobState]] = frozenset(STATES[5:])
 """The states from which a job may still run."""
 
+ENDED: Final[frozenset[JobState]] = frozenset(STATES[5:])
+
 MAX_ATTEMPTS: Final = 20
-"""How often a job is tried unless its worker says otherwise (Oban's default)."""
+"""The attempts of a job whose worker sets no other number (Oban's default)."""
 
 PRIORITIES: Final = range(10)
 """0 is the most urgent (Oban's)."""
@@ -40,7 +41,7 @@ PRIORITIES: Final = range(10)
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """One failed attempt: which one, when (aware UTC), and what was raised, as text."""
+    """One failed attempt: its number, its time (aware UTC), and the traceback or reason."""
 
     attempt: int
     at: datetime
@@ -48,13 +49,13 @@ class JobError:
 
 
 UniqueField = Literal["args", "meta", "queue", "worker"]
-"""What may be compared of two jobs."""
+"""The fields that a unique job compares."""
 
 ReplacedField = Literal["args", "max_attempts", "meta", "priority", "queue", "scheduled_at", "tags", "worker"]
-"""What a job that is there may take over from one that would be its double."""
+"""The fields that an existing job may take over from a conflicting new one."""
 
 SUCCESSFUL: Final[frozenset[JobState]] = INCOMPLETE | {"completed"}
-"""The states of what may still run, or has done so with success."""
+"""The states of jobs that may still run or have completed."""
 
 StateGroup = Literal["all", "incomplete", "scheduled", "successful"]
 """Oban's names of groups of states."""
@@ -69,15 +70,15 @@ STATE_GROUPS: Final[Mapping[StateGroup, frozenset[JobState]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """When a job is the double of one that is there, and so is not inserted (Oban's options).
+    """When a new job is a duplicate of an existing one, and so is not inserted (Oban's options).
 
-    Two jobs are one when their `fields` are equal (of args and meta only the `keys`, if any are named), the one that is
-    there is in one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). When they
-    are, the one that is there takes over the fields that `replace` names for its state. It is the last one
-    inserted that is asked; a job that is retried by hand asks nobody.
+    It is one when their `fields` are equal (of args and meta only the `keys`, if any are named), the existing job is in
+    one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). Then the existing job
+    takes over the fields that `replace` names for its state. The new job is compared with the newest of its key only; a
+    retry from outside is compared with none.
 
-    A `key` stands in for the values of args and meta, for whoever keeps them unreadable. A job that completed more than
-    `result_seconds` ago keeps nobody out: its result is too old.
+    A `key` replaces the values of args and meta in the comparison, where those are encrypted. A job that completed more
+    than `result_seconds` ago is no conflict: its result is too old.
     """
 
     fields: frozenset[UniqueField] = frozenset({"args", "queue", "worker"})
@@ -111,7 +112,7 @@ class Unique:
 
 @dataclass(slots=True)  # not frozen: a bulk makes very many, and that is a third of what each costs
 class NewJob:
-    """A job that is to be inserted. `args` and `meta` are JSON objects; `scheduled_at` None is at once."""
+    """A job before its insert. `args` and `meta` are JSON objects; `scheduled_at` None is at once."""
 
     worker: str
     args: Mapping[str, object] = field(default_factory=dict)
@@ -122,36 +123,36 @@ class NewJob:
     meta: Mapping[str, object] = field(default_factory=dict)
     scheduled_at: datetime | None = None
     state: JobState | None = None
-    """None is `available`, or `scheduled` when it has a time; `suspended` is for what waits for other jobs."""
+    """None is `available`, or `scheduled` when it has a time; `suspended` is for jobs that wait for others."""
     unique: Unique | None = None
     label: str | None = None
-    """What it is called among those that are inserted together with it."""
+    """Its name among the jobs of one insert."""
     awaits: Sequence[str] = ()
-    """Labels of jobs before it. Its meta has those that turn out to be duplicates, with the ids of existing jobs."""
+    """Labels of jobs before it in the same insert. Its meta lists those that were duplicates, with the existing ids."""
 
 
 KEEP_SECONDS: Final = "keep_seconds"
-"""The key of a job's meta that says how long it is kept after it completed, whatever is pruned."""
+"""The key of a job's meta for the seconds after its completion in which it is not pruned."""
 
 DUPLICATES: Final = "doubles"
-"""The key of a job's meta that holds `{label: id}` of what it awaits and was there already."""
+"""The key of a job's meta that holds `{label: id}` of the awaited jobs that existed before."""
 
 
 @dataclass(slots=True)
 class Inserted:
-    """What became of a new job: the id it has, or, on a conflict, that of the job whose double it would have been."""
+    """The result of one insert: the id of the new job, or, on a conflict, of the existing one."""
 
     id: int
     is_conflict: bool = False
 
 
 class TornArgs(dict[str, object]):
-    """The args of a job where its store found no JSON object: empty, and none with which a worker may run."""
+    """The args of a job whose row has no JSON object: empty, and no worker may run with them."""
 
 
 @dataclass(slots=True)
 class Job:
-    """A job as its store has it. Times are aware UTC; `attempted_by` is the node and the producer that claimed it last.
+    """A job in its store. Times are aware UTC; `attempted_by` is the node and the uuid of its last lease owner.
 
     `attempt` counts the claims, the present one included.
     """
@@ -185,13 +186,13 @@ class AttemptCompleted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """The attempt failed with `error`; the job is tried again after `retry_seconds`, or discarded when that is None."""
+    """The attempt failed with `error`; the next one comes after `retry_seconds`; None discards the job."""
 
     error: str
     retry_seconds: float | None
     meta: Mapping[str, object] | None = None
     cause: BaseException | None = field(default=None, compare=False, repr=False)
-    """The exception that failed it, for the log of this process; no store keeps it."""
+    """The exception, for the log of this OS process; no store keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ class AttemptCancelled:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSnoozed:
-    """The attempt does not count, and the job runs again after `seconds`."""
+    """The attempt does not count; the job runs again after `seconds`."""
 
     seconds: float
     meta: Mapping[str, object] | None = None
@@ -212,7 +213,7 @@ class AttemptSnoozed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptReleased:
-    """A stop of the process ended the attempt: it does not count, and the job is available again at once."""
+    """A stop of the OS process ended the attempt: it does not count, and the job is available again at once."""
 
     meta: Mapping[str, object] | None = None
 
@@ -231,12 +232,12 @@ class JobAck:
 
     @classmethod
     def of(cls, job: Job, outcome: JobOutcome) -> "JobAck":
-        """Return how the present attempt of a job ended, by `final`."""
+        """Return the acknowledgement of a job's present attempt, its outcome by `final`."""
         return cls(job.id, job.attempt, final(job, outcome))
 
 
 def final(job: Job, outcome: JobOutcome) -> JobOutcome:
-    """Return the outcome of an attempt; one that failed and was the last discards the job: no claim takes it again."""
+    """Return the outcome of an attempt; a failure of the last one discards the job, since no claim takes it again."""
     if type(outcome) is AttemptFailed and outcome.retry_seconds is not None and job.attempt >= job.max_attempts:
         return replace(outcome, retry_seconds=None)
     return outcome
@@ -244,10 +245,10 @@ def final(job: Job, outcome: JobOutcome) -> JobOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MetaChange:
-    """What is merged into the meta of a job while its attempt numbered `attempt` runs: how far it is, where to go on.
+    """A change of a job's meta while its attempt numbered `attempt` runs: its progress and its checkpoint.
 
-    Each key replaces the one that is there, whole; a value of None removes it. `by` is who claimed it, as
-    `attempted_by` says of the job: a number alone is no attempt, for one that was rescued is not counted.
+    Each key replaces the existing one, whole; a value of None removes it. `by` is the job's `attempted_by`: a number
+    alone does not identify an attempt, since a rescued attempt is not counted.
     """
 
     id: int
@@ -266,7 +267,7 @@ def to_text(time: datetime) -> str:
 
 
 def from_text(text: str) -> datetime:
-    """Return a time that Oban's Lite engine, or SQLite itself, has written: with T or a blank, with Z or without.
+    """Return the time in a text of Oban's Lite engine or of SQLite itself: with T or a blank, with Z or without.
 
     >>> from_text("2026-11-24 02:55:04") == from_text("2026-11-24T02:55:04.000000Z")
     True
@@ -276,7 +277,7 @@ def from_text(text: str) -> datetime:
 
 
 def after(now: datetime, seconds: float) -> datetime:
-    """Return the time that is `seconds` after `now`, or the last or the first one there is.
+    """Return the time `seconds` after `now`, or the last or the first one there is.
 
     >>> to_text(after(datetime(9999, 12, 31, tzinfo=UTC), 1e6))
     '9999-12-31T23:59:59.999999Z'
@@ -288,7 +289,7 @@ def after(now: datetime, seconds: float) -> datetime:
 
 
 LONGEST_SECONDS: Final = timedelta(days=3650).total_seconds()
-"""How far off the next run of a job may be: ten years, so that no date overflows."""
+"""The longest wait for the next run of a job: ten years, so that no date overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ class Snooze:
     seconds: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no span of time, where the worker still sees it."""
+        """Raise BadAnswer for other values while the worker's code is in the traceback."""
         if not 0 <= self.seconds <= LONGEST_SECONDS:
             allowed = "is no time to wait for: give seconds from 0 to ten years"
             raise BadAnswer(f"Snooze({self.seconds!r})", allowed)
@@ -306,13 +307,13 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Call the job off: it ends as cancelled, for this reason, and is not tried again."""
+    """Cancel the job: it ends as cancelled, for this reason, without another attempt."""
 
     reason: str = "the worker called it off"
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Give the job up: it ends as discarded, for this reason, whatever attempts it has left."""
+    """Discard the job for this reason, even if it has attempts left."""
 
     reason: str = "the worker gave it up"

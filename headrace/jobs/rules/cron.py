@@ -1,8 +1,8 @@
 """When jobs of a crontab are due (pure): cron expressions in time zones, daylight saving included.
 
-Times are aware; those that are returned are UTC. The rules for daylight saving are Debian's: what runs at a set time
-runs once in the autumn night, in the first of the two hours, and in the spring night at the end of the gap; what runs
-every so often (its minutes or hours begin with a star) keeps to its pace in real time.
+All times are aware, and all returned times are UTC. The rules for daylight saving are Debian's: an entry with a set
+time runs once in the autumn night, in the first of the two hours, and in the spring night at the end of the gap; an
+entry whose minutes or hours begin with a star keeps its interval in real time.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ NICKNAMES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""What may be written instead of five fields (cron's); and `@reboot`, which has no time of its own."""
+"""Cron's nicknames for five fields; `@reboot`, which has no times, is apart."""
 
 REBOOT: Final = "@reboot"
 
 ANY_ZONE: Final = "Etc/UTC"
-"""The time zone of an expression that names none (Oban's)."""
+"""The time zone of an expression without one (Oban's)."""
 
-_LONGEST: Final = 400  # characters; far more than anybody can read
+_LONGEST: Final = 400  # characters; far more than a user can read
 _ALLOWED: Final = {
     "minute": "0-59",
     "hour": "0-23",
@@ -46,12 +46,12 @@ _WIDER: Final = 4
 
 
 class Cron:
-    """When something is due again and again: five fields or a nickname, read in a time zone."""
+    """The times of a cron entry: five fields or a nickname, read in a time zone."""
 
     __slots__ = ("_fields", "_zone", "expression", "timezone")
 
     def __init__(self, expression: str, timezone: str = ANY_ZONE) -> None:
-        """Raises `BadCron` for what is no expression, for a time that never comes, and for an unknown zone."""
+        """Raises `BadCron` for a bad expression, for a time that never comes, and for an unknown zone."""
         self.expression = expression
         self.timezone = timezone
         self._zone = _zone(expression, timezone)
@@ -63,11 +63,11 @@ class Cron:
 
     @property
     def is_reboot(self) -> bool:
-        """Whether it is due when the work begins, and at no time."""
+        """Whether it is due at the start alone."""
         return self._fields == REBOOT
 
     def next_after(self, time: datetime) -> datetime | None:
-        """Return the first time after `time` at which it is due; None for what has no time.
+        """Return the first time after `time` at which it is due; None for `@reboot`.
 
         >>> Cron("30 7 * * mon-fri", "Europe/Berlin").next_after(datetime(2026, 11, 27, 12, tzinfo=UTC))
         datetime.datetime(2026, 11, 30, 6, 30, tzinfo=datetime.timezone.utc)
@@ -75,14 +75,14 @@ class Cron:
         return next(self._after(time), None)
 
     def all_between(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """Yield when it is due, later than `after` and not later than `until`, oldest first."""
+        """Yield its times later than `after` and not later than `until`, oldest first."""
         for time in self._after(after):
             if time > until:
                 return
             yield time
 
     def latest_between(self, after: datetime, until: datetime, count: int) -> list[datetime]:
-        """Return the last `count` of those times, oldest first, without a look at all that come before them."""
+        """Return the last `count` of these times, oldest first, without computing all times before them."""
         window = _FIRST_WINDOW
         while until - after > window:
             times = list(self.all_between(until - window, until))
@@ -92,7 +92,7 @@ class Cron:
         return list(self.all_between(after, until))[-count:]
 
     def _after(self, time: datetime) -> Iterator[datetime]:
-        """Yield when it is due after `time`: within the second of two hours, what was due in the first is past."""
+        """Yield its times after `time`; in the second of two equal hours the times of the first are past."""
         if self.is_reboot:
             return
         for found in CronSim(self._fields, time.astimezone(self._zone)):
@@ -136,7 +136,7 @@ def _checked(expression: str) -> str:
 
 
 def _check_field(expression: str, fields: list[str], name: str, allowed: str) -> None:
-    """Refuse a field that cannot be read; it is read alone, so that it can be named."""
+    """Raise BadCron for a bad field; each is parsed alone, so that the error can name it."""
     found = fields[_FIELDS.index(name)]
     alone = ["*"] * len(_FIELDS)
     alone[_FIELDS.index(name)] = found

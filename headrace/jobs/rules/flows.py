@@ -1,7 +1,7 @@
 """Decides which suspended steps, callbacks and chains become available.
 
 The meta of a step has Oban Pro's keys: its `workflow_id`, its `name`, in `deps` the names of the steps before it, and
-`ignore_cancelled`, `ignore_discarded`, `ignore_deleted` when it runs all the same after such an end of one of them.
+`ignore_cancelled`, `ignore_discarded`, `ignore_deleted` when it runs even after such an end of one of them.
 """
 
 import hashlib
@@ -13,31 +13,31 @@ from typing import Final, Literal, cast, get_args
 from headrace.jobs.job import DUPLICATES, Job, JobState, NewJob
 
 GroupKey = Literal["workflow_id", "batch_id", "chain_id"]
-"""The keys of a job's meta that say which groups it is of; stores find the members of one fast."""
+"""The keys of a job's meta for its groups; stores find the members of a group fast."""
 
 GROUP_KEYS: Final[tuple[GroupKey, ...]] = get_args(GroupKey)
 
 
 @dataclass(frozen=True, slots=True)
 class JobGroups:
-    """A workflow, a batch or a chain: the key of the meta, and the text that stands there in all its members."""
+    """A workflow, a batch or a chain: the key of the meta, and its text in the meta of all members."""
 
     key: GroupKey
     id: str
 
     @property
     def meta(self) -> Mapping[str, str]:
-        """What a filter says to find its members."""
+        """The meta of a filter that finds its members."""
         return {self.key: self.id}
 
 
 def groups_of(meta: Mapping[str, object]) -> list[JobGroups]:
-    """Return the groups that a job with this meta is of."""
+    """Return the groups of a job with this meta."""
     return [JobGroups(key, cast("str", meta[key])) for key in GROUP_KEYS if isinstance(meta.get(key), str)]
 
 
 def chain_id_of(name: str, args: Mapping[str, object], keys: Sequence[str]) -> str:
-    """Return what all jobs of a chain have in common: 32 hexadecimal digits.
+    """Return the id that all jobs of a chain share: 32 hexadecimal digits.
 
     >>> keys = ["customer"]
     >>> chain_id_of("bill", {"customer": 7, "sum": 1}, keys) == chain_id_of("bill", {"customer": 7}, keys)
@@ -49,9 +49,9 @@ def chain_id_of(name: str, args: Mapping[str, object], keys: Sequence[str]) -> s
 
 
 def chained(job: NewJob, keys: Sequence[str] = (), name: str | None = None) -> NewJob:
-    """Return the job as one of a chain: of those of that name, its worker's unless given, with equal `keys` of args.
+    """Return the job as a member of the chain with that name, its worker's unless given, and equal `keys` of args.
 
-    It is held back until those before it have ended, well or not; one that waits to be tried again holds up the rest.
+    It is suspended until the members before it have ended, well or not; a retryable member holds up the rest.
     """
     chain_id = chain_id_of(name or job.worker, job.args, keys)
     return replace(job, meta={**job.meta, "chain_id": chain_id}, state="suspended")
@@ -59,14 +59,14 @@ def chained(job: NewJob, keys: Sequence[str] = (), name: str | None = None) -> N
 
 @dataclass(frozen=True, slots=True)
 class AdvanceDecision:
-    """Ids of jobs that may run now, and of those that never will."""
+    """Ids of jobs to release, and of jobs to cancel since they can never run."""
 
     release: Sequence[int] = field(default_factory=list)
     cancel: Sequence[int] = field(default_factory=list)
 
 
 def duplicates_of(job: Job) -> dict[str, int]:
-    """Return the ids of what a job awaits that was there before it, by their labels."""
+    """Return the ids of the awaited jobs that existed before a job, by their labels."""
     found = job.meta.get(DUPLICATES)
     if not isinstance(found, dict):
         return {}
@@ -76,13 +76,13 @@ def duplicates_of(job: Job) -> dict[str, int]:
 ROLE: Final = "batch_role"
 MEMBER_META: Final[Mapping[str, str]] = {ROLE: "member"}
 CALLBACK_META: Final[Mapping[str, str]] = {ROLE: "callback"}
-"""What stands in the meta of members and of callbacks beside the `batch_id` that they share."""
+"""The meta of members and of callbacks beside the `batch_id` that they share."""
 
 CALLBACK: Final = "callback"
-"""The key of a callback's meta that says when it is due."""
+"""The key of a callback's meta for its `Callback`."""
 
 Callback = Literal["ended", "completed", "failed"]
-"""When all members have ended; when all have done so well; as soon as one of them has not."""
+"""When a callback is due: all members have ended; all have completed; one was discarded or cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class BatchStatus:
 
 
 def decide_callbacks(callbacks: Sequence[Job], status: BatchStatus) -> AdvanceDecision:
-    """Return which suspended callbacks of one batch are due, and which will never be."""
+    """Decide about the suspended callbacks of one batch."""
     release, cancel = [], []
     for callback in callbacks:
         if _is_due(callback, status):
@@ -118,15 +118,15 @@ IGNORES: Final[Mapping[JobState | None, str]] = {
     "discarded": "ignore_discarded",
     None: "ignore_deleted",
 }
-"""The key of the meta that lets a step run after one that ended so; None is one that is gone."""
+"""The key of the meta that lets a step run after one that ended so; None is a deleted one."""
 
 _Readiness = Literal["ready", "waits", "lost"]
 
 
 def decide_steps(steps: Sequence[Job], duplicates: Mapping[int, JobState]) -> AdvanceDecision:
-    """Return which suspended steps of one workflow may run, and which are called off, with all that follows from that.
+    """Decide about the suspended steps of one workflow; a cancelled step may cancel the steps after it.
 
-    `duplicates` are the states of jobs outside of it that were there before its steps; one that is gone has been done.
+    `duplicates` are the states of jobs outside of it that existed before its steps; a deleted one counts as completed.
     """
     states = {name_of(step): step.state for step in steps}
     suspended = [step for step in steps if step.state == "suspended"]
@@ -144,9 +144,9 @@ def decide_steps(steps: Sequence[Job], duplicates: Mapping[int, JobState]) -> Ad
 
 
 def decide_next(suspended: Sequence[Job], before: Sequence[Job]) -> AdvanceDecision | None:
-    """Return which of these suspended steps may run, where `before` are the steps that they come right after.
+    """Decide about these suspended steps, where `before` are the steps right before them.
 
-    None is that one of them never will: what follows from that, only a look at all steps says.
+    None: one of them can never run, so that `decide_steps` has to see the whole workflow.
     """
     states = {name_of(step): step.state for step in before}
     found = [(_readiness(step, states, {}), step.id) for step in suspended]
@@ -161,28 +161,27 @@ def name_of(step: Job) -> str:
 
 
 def deps_of(step: Job) -> list[str]:
-    """Return the names of the steps that it comes after."""
+    """Return the names of the steps right before a step."""
     found = step.meta.get(DEPS)
     return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def followers(steps: Sequence[Job], name: str) -> list[Job]:
-    """Return all steps that come after the one of that name, or after one of those."""
+    """Return all steps after the one of that name, directly or not."""
     return _reached(steps, [name], lambda _: True)
 
 
 def suspended_again(steps: Sequence[Job], retried: frozenset[int]) -> list[Job]:
-    """Return the steps that wait once more when those of the ids `retried` run once more.
+    """Return the steps to suspend when the steps with the ids `retried` run once more.
 
-    They are those of `retried` themselves, and those that were cancelled, which come after one of `retried`, or after
-    another that waits for one of them.
+    They are steps after one of `retried`, directly or through others of them, that are in `retried` or cancelled.
     """
     names = [name_of(step) for step in steps if step.id in retried]
     return _reached(steps, names, lambda step: step.id in retried or step.state == "cancelled")
 
 
 def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job], bool]) -> list[Job]:
-    """Return the steps that come after these names by way of such as are meant, each once."""
+    """Return the steps after these names, through steps that are meant alone, each once."""
     after: dict[str, list[Job]] = {}
     for step in steps:
         for name in deps_of(step):
@@ -218,18 +217,18 @@ class StepGraph:
 
     @property
     def size(self) -> int:
-        """Return how many steps come after others."""
+        """Return how many steps have steps before them."""
         return len(self.before)
 
     def followers(self, ids: Iterable[int]) -> set[int]:
-        """Return the ids of all steps that come right after one of these."""
+        """Return the ids of all steps right after one of these."""
         return {follower for one in ids for follower in self.after.get(one, ())}
 
 
 def graph_of(steps: Sequence[Job]) -> StepGraph | None:
     """Return the graph of all steps of one workflow.
 
-    It is None where a step comes after something that is none of them: it was there before, or was deleted.
+    None where a step comes after a job that is no step of it: a duplicate, or a deleted step.
     """
     ids = {name_of(step): step.id for step in steps}
     after: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Which jobs are meant: what a list, a count, or a change of many is about."""
+"""`JobFilter`: selects the jobs of a list, a count or a change."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from headrace.jobs.errors import BadFilter
 from headrace.jobs.job import STATES, Job, JobState
 
 Scalar = str | int | float | bool | None
-"""What a value in the args is compared with."""
+"""A value to compare with one in the args."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """All that is named must fit. An empty collection fits nothing; None is not asked for. Raises `BadFilter`.
+    """A job matches when every given field does. An empty collection matches no job; None is no condition.
 
     `tags`: at least one of them is a tag of the job. `args`: the value at each path, such as "customer" or
-    "customer.id", is that text, number, true, false or null; 1 is 1.0, and neither "1" nor true.
+    "customer.id", is that text, number, true, false or null; 1 is 1.0, and neither "1" nor true. Raises `BadFilter`.
     """
 
     ids: frozenset[int] | None = None
@@ -27,14 +27,14 @@ class JobFilter:
     tags: frozenset[str] | None = None
     args: Mapping[str, Scalar] = field(default_factory=dict)
     meta: Mapping[str, str] = field(default_factory=dict)
-    """The text that stands under each of these keys of the meta; a group such as a workflow is found fast."""
+    """The text under each of these keys of the meta; the members of a group such as a workflow are found fast."""
     before_id: int | None = None
-    """Only what was inserted before that job: where the next page of a list begins."""
+    """Only jobs that were inserted before that one: where the next page of a list begins."""
     leaves_out_exhausted: bool = False
-    """Not what is available with no attempt left, as a hand may write it: no queue ever claims that."""
+    """Without available jobs that have no attempt left, which another program may write: no queue ever claims them."""
 
     def __post_init__(self) -> None:
-        """Refuse what no job could ever have."""
+        """Raise `BadFilter` for values that no job can have."""
         _check_all("ids", self.ids, int)
         for name, found in (("queues", self.queues), ("workers", self.workers), ("tags", self.tags)):
             _check_all(name, found, str)
@@ -47,7 +47,7 @@ class JobFilter:
 
     @classmethod
     def of(cls, which: "JobFilter | int") -> "JobFilter":
-        """Return a filter, also of one job's number. Raises `BadFilter` for what is neither."""
+        """Return the filter itself, or that of one job's number. Raises `BadFilter`."""
         if isinstance(which, cls):
             return which
         if isinstance(which, int) and not isinstance(which, bool):
@@ -55,7 +55,7 @@ class JobFilter:
         raise BadFilter(which, "no jobs are meant by", "hand in a job's number, or a JobFilter(...)")
 
     def matches(self, job: Job) -> bool:
-        """Return whether the job is meant."""
+        """Return whether a job matches."""
         return (
             (self.ids is None or job.id in self.ids)
             and (self.before_id is None or job.id < self.before_id)
@@ -70,7 +70,7 @@ class JobFilter:
 
 
 def _check_all(name: str, found: object, kind: type) -> None:
-    """Raise `BadFilter` unless it is a collection of that kind; a text is none, though it has characters."""
+    """Raise `BadFilter` unless it is a collection of that type; a text is none, though it has characters."""
     if found is None:
         return
     many = None if isinstance(found, str | bytes) or not isinstance(found, Collection) else found

@@ -9,18 +9,19 @@ from typing import Final, cast
 
 from headrace.jobs.errors import BadLimit, BadQueue
 from headrace.jobs.job import Job
+from headrace.jobs.rules.retry import is_number
 
 NAME_LIMIT: Final = 127
 """Characters of a worker's or a queue's name (Oban's check)."""
 
 LARGEST_LIMIT: Final = 2**31 - 1
-"""More than any process can run at a time, and what every store can keep as a number."""
+"""More than any OS process can run at a time, and a number that every store can keep."""
 
 NAME: Final = f"text of 1 to {NAME_LIMIT} characters"
 
 
 def is_name(value: object) -> bool:
-    """Return whether a worker or a queue may be called so.
+    """Return whether a worker or a queue may have this name.
 
     >>> is_name("mail"), is_name(""), is_name(5)
     (True, False, False)
@@ -29,7 +30,7 @@ def is_name(value: object) -> bool:
 
 
 def is_limit(value: object) -> bool:
-    """Return whether so many jobs of a queue may run at a time.
+    """Return whether it is a number of jobs that may run at a time.
 
     >>> is_limit(1), is_limit(0), is_limit(True), is_limit(1.5), is_limit("x")
     (True, False, False, False, False)
@@ -38,13 +39,13 @@ def is_limit(value: object) -> bool:
 
 
 def check_queue(name: object) -> None:
-    """Raise `BadQueue` for what no queue may be called."""
+    """Raise `BadQueue` for a name that no queue may have."""
     if not is_name(name):
         raise BadQueue(name, "the name of a queue", NAME)
 
 
 def check_limit(queue: str, limit: object) -> None:
-    """Raise `BadQueue` unless so many jobs of a queue may run at a time."""
+    """Raise `BadQueue` for a limit that a queue cannot have."""
     if not is_limit(limit):
         raise BadQueue(limit, f"the limit of queue {queue!r}", f"a whole number from 1 to {LARGEST_LIMIT:,}")
 
@@ -56,10 +57,10 @@ _A_LITTLE: Final = 0.001  # of a token: times of day have no more than a microse
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`count` jobs may start in each `period_seconds`; after a rest `burst` at once, by default as many as a period's.
+    """`count` jobs may start in each `period_seconds`; after a rest `burst` at once, by default a whole `count`.
 
-    So within any stretch of time at most `burst` start, and as many as the stretch brings. With a `partition` that is
-    so for each of its values: "worker", or a path into the args such as "args.customer".
+    So in any stretch of time at most `burst` jobs start, and one more for each token that comes meanwhile. With a
+    `partition` ("worker", or a path into the args such as "args.customer") the limit holds for each of its values.
     """
 
     count: float
@@ -70,7 +71,7 @@ class RateLimit:
     def __post_init__(self) -> None:
         """Raises BadLimit."""
         for what, value in (("rate_limit", self.count), ("period_seconds", self.period_seconds)):
-            if not _is_number(value) or not 0 < value < math.inf:
+            if not is_number(value) or not 0 < value < math.inf:
                 raise BadLimit(what, value, "a number above 0")
         if self.burst is not None and not is_limit(self.burst):
             raise BadLimit("burst", self.burst, "a whole number from 1 on; a partition is named: partition='args.sku'")
@@ -78,37 +79,33 @@ class RateLimit:
 
     @property
     def size(self) -> int:
-        """How many tokens the bucket holds: at least one."""
+        """The tokens of a full bucket: at least one."""
         return self.burst if self.burst is not None else max(1, math.floor(self.count))
 
     @property
     def token_seconds(self) -> float:
-        """How long one token takes to come."""
+        """The time after which the next token comes."""
         return self.period_seconds / self.count
 
     def tokens(self, full_at: float, now: float) -> int:
-        """Return how many jobs may start now, of a bucket that is full at `full_at`; both are seconds of one clock."""
+        """Return how many jobs may start now, by a bucket that is full at `full_at`; both are seconds of one clock."""
         missing = (self._within(full_at, now) - now) / self.token_seconds
         return max(0, math.floor(self.size - missing + _A_LITTLE))
 
     def taken(self, full_at: float, now: float, count: int) -> float:
         """Return when the bucket is full again once `count` tokens are taken.
 
-        Keep that also of 0 tokens when it is earlier than `full_at`: the clock was set back.
+        Store it also for 0 tokens when it is earlier than `full_at`: the clock was set back.
         """
         return self._within(full_at, now) + count * self.token_seconds
 
     def _within(self, full_at: float, now: float) -> float:
-        """A full bucket takes nothing in; and none is emptier than empty, though the clock was set back."""
+        """Return `full_at` within the times of a full and of an empty bucket: the clock may have been set."""
         return min(max(full_at, now), now + self.size * self.token_seconds)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def check_partition(partition: object) -> None:
-    """Raises BadLimit for what names no part of a job."""
+    """Raise `BadLimit` for a partition that is no part of a job."""
     if partition is None or partition == "worker":
         return
     if not isinstance(partition, str):
@@ -119,10 +116,10 @@ def check_partition(partition: object) -> None:
 
 
 NO_PARTITION: Final = ""
-"""The key of what counts for all jobs of a queue together."""
+"""The key of a limit that counts all jobs of a queue together."""
 
 _ENDLESS: Final = sys.maxsize
-_SHORTEST_POLL: Final = 0.01  # seconds; at higher rates more than one may start each time
+_SHORTEST_POLL: Final = 0.01  # seconds; at higher rates several jobs start at each poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class GlobalLimit:
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """The limits of a queue beyond the slots of one process. If both are partitioned, then by the same."""
+    """The limits of a queue beyond the slots of one OS process. Both have the same partition, if both have one."""
 
     global_limit: GlobalLimit | None = None
     rate_limit: RateLimit | None = None
@@ -154,12 +151,12 @@ class QueueLimits:
 
     @property
     def partition(self) -> str | None:
-        """What they are partitioned by, if any is."""
+        """The partition of both, if any has one."""
         return next(iter(self._partitions()), None)
 
     @property
     def poll_seconds(self) -> float:
-        """How long it takes until more may start, where a claim got less than it wanted; endless without a rate."""
+        """The time until more jobs may start, after a claim that got too few; endless without a rate."""
         return math.inf if self.rate_limit is None else max(self.rate_limit.token_seconds, _SHORTEST_POLL)
 
     def _partitions(self) -> list[str]:
@@ -168,10 +165,10 @@ class QueueLimits:
 
 
 class Capacity:
-    """What the limits of a queue leave, while jobs are chosen one by one.
+    """How many more jobs of a queue may start by its limits, while jobs are chosen one by one.
 
-    `running` says how many jobs execute, and `full_at` when buckets are full again (one that is missing is full), both
-    by the partition, or by NO_PARTITION for a limit that has none. `now` is in the same seconds.
+    `running` has the number of executing jobs, and `full_at` the times when buckets are full again (a missing one is
+    full), both by partition, or under NO_PARTITION for a limit without one. `now` is in the same seconds.
     """
 
     def __init__(
@@ -193,7 +190,7 @@ class Capacity:
         return max(0, min(rooms, default=_ENDLESS))
 
     def at_most(self, count: int) -> int:
-        """Return how many of `count` jobs may start, as far as limits without a partition are asked."""
+        """Return how many of `count` jobs may start by the limits without a partition."""
         at_once, rate = self._limits.global_limit, self._limits.rate_limit
         if at_once is not None and at_once.partition is None:
             count = min(count, at_once.count - self._running.get(NO_PARTITION, 0))
@@ -202,7 +199,7 @@ class Capacity:
         return max(0, count)
 
     def take(self, partition: str, count: int = 1) -> None:
-        """Let so many jobs of a partition start."""
+        """Count jobs of a partition that start."""
         if (at_once := self._limits.global_limit) is not None:
             key = _key(at_once, partition)
             self._running[key] = self._running.get(key, 0) + count
@@ -211,7 +208,7 @@ class Capacity:
             self._started[key] = self._started.get(key, 0) + count
 
     def changed(self) -> dict[str, float]:
-        """Return when the buckets are full again that are not as they were."""
+        """Return when the changed buckets are full again."""
         changed: dict[str, float] = {}
         rate = self._limits.rate_limit
         if rate is None:
@@ -228,7 +225,7 @@ class Capacity:
 
 
 def partition_of(job: Job, partition: str | None) -> str:
-    """Return the key of the partition that a job is in; what is not there is in one partition with null."""
+    """Return the key of a job's partition; jobs without such a value share the partition of null."""
     if partition is None:
         return NO_PARTITION
     if partition == "worker":
@@ -241,9 +238,9 @@ def partition_of(job: Job, partition: str | None) -> str:
 
 
 def partition_key(value: object) -> str:
-    """Return the key of a partition, by its value as SQLite has it.
+    """Return the key of a partition, by its value in SQLite.
 
-    It tells neither true from 1 nor 1 from 1.0, and of a list or an object it has the text.
+    There true, 1 and 1.0 are the same, and a list or an object is its text.
 
     >>> partition_key("eu"), partition_key(1.0), partition_key([1, 2])
     ('"eu"', '1', '"[1,2]"')
@@ -256,9 +253,9 @@ def partition_key(value: object) -> str:
 
 
 def within(room: Capacity, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
-    """Choose at most `count` of what may start, in the order of the candidates: the partition and the id of each.
+    """Choose at most `count` candidates that may start, in their order; each is a partition and an id.
 
-    One whose partition has no room keeps no later one out.
+    A candidate of a full partition keeps no later one out.
     """
     chosen: list[int] = []
     for partition, job_id in candidates:

@@ -1,6 +1,6 @@
 """Back-off and durations.
 
-Pure: randomness is handed in, as a function that returns numbers from 0 up to but not including 1.
+Pure: the caller passes the random function.
 """
 
 import math
@@ -15,20 +15,22 @@ Random = Callable[[], float]
 """Returns a number from 0 up to but not including 1, as `random.random` does."""
 
 BackoffFunction = Callable[[int, BaseException, Job], float | Discard | None]
-"""Gets the attempt that failed (from 1), its error and the job; returns seconds, `Discard`, or None for Oban's."""
+"""Gets the number of the failed attempt (from 1), its error and the job.
+
+It returns seconds, `Discard`, or None for Oban's seconds."""
 
 Backoff = Literal["oban", "sidekiq"] | float | BackoffFunction
-"""How long to wait after a failed attempt: a formula of that name, always the same number of seconds, or a function."""
+"""How long to wait after a failed attempt: by a named formula, a fixed number of seconds, or a function."""
 
 _CLAMP: Final = 20
-"""From there on Oban's doubling would be longer than 12 days; more attempts are spread over the same curve."""
+"""Beyond it Oban's exponential wait would be longer than 12 days; more attempts are spread over the same curve."""
 
 _MINIMUM_SECONDS: Final = 15
 """Oban's and Sidekiq's shortest wait, jitter aside."""
 
 
 def oban_seconds(attempt: int, max_attempts: int, random: Random) -> int:
-    """Return Oban's wait: 15 + 2ⁿ and up to a tenth more, n being the attempt, scaled to 20 where more are allowed.
+    """Return Oban's wait: 15 + 2ⁿ and up to a tenth more, where n is the attempt, scaled to 20 if more are allowed.
 
     >>> [oban_seconds(attempt, 20, lambda: 0.0) for attempt in (1, 2, 10, 20)]
     [17, 19, 1039, 1048591]
@@ -42,7 +44,7 @@ def oban_seconds(attempt: int, max_attempts: int, random: Random) -> int:
 
 
 def sidekiq_seconds(attempt: int, random: Random) -> int:
-    """Return Sidekiq's wait: n⁴ + 15 and less than 10·(n + 1) more, n being how many attempts came before this one.
+    """Return Sidekiq's wait: n⁴ + 15 and less than 10·(n + 1) more, where n attempts came before this one.
 
     >>> [sidekiq_seconds(attempt, lambda: 0.0) for attempt in (1, 2, 10, 25)]
     [15, 16, 6576, 331791]
@@ -52,9 +54,9 @@ def sidekiq_seconds(attempt: int, random: Random) -> int:
 
 
 def retry_seconds(backoff: Backoff, job: Job, error: BaseException, random: Random) -> float | Discard:
-    """Return how long `job`, whose present attempt failed with `error`, waits for the next; or that it is discarded.
+    """Return the wait of a job whose present attempt failed with `error`, in seconds, or `Discard`.
 
-    Raises what a function raises, and `BadAnswer` when it returns what is none of its answers.
+    Raises the errors of a function, and `BadAnswer` when it returns anything else.
     """
     if backoff == "oban":
         return min(oban_seconds(job.attempt, job.max_attempts, random), LONGEST_SECONDS)
@@ -67,7 +69,7 @@ def retry_seconds(backoff: Backoff, job: Job, error: BaseException, random: Rand
         return oban_seconds(job.attempt, job.max_attempts, random)
     if isinstance(answer, Discard):
         return answer
-    if isinstance(answer, int | float) and not isinstance(answer, bool) and answer >= 0:
+    if is_number(answer) and answer >= 0:
         return min(float(answer), LONGEST_SECONDS)
     what = f"the backoff of worker {job.worker!r}"
     why = f"returned {answer!r:.100}, and must return seconds, Discard or None"
@@ -79,33 +81,33 @@ LONGEST_DURATION_SECONDS: Final = timedelta(days=36500).total_seconds()
 
 
 def is_duration(value: object) -> TypeGuard[float]:
-    """Return whether it is a number of seconds, none of them or more, that a clock can wait for.
+    """Return whether it is a number of seconds from 0 on that a clock can wait.
 
     >>> [is_duration(value) for value in (0, 1.5, -1, float("nan"), "soon", True, 1e18)]
     [True, True, False, False, False, False, False]
     """
-    return _is_number(value) and 0 <= value <= LONGEST_DURATION_SECONDS
+    return is_number(value) and 0 <= value <= LONGEST_DURATION_SECONDS
 
 
 def check_timeout(seconds: object) -> None:
-    """Raise `BadTime` for what nobody can wait; None is without end."""
+    """Raise `BadTime` for a bad timeout of a result; None is no timeout."""
     if seconds is not None and not is_duration(seconds):
         why = "and must be seconds from 0 to a hundred years, or None to wait for as long as it takes"
         raise BadTime(seconds, "the timeout of a result", why)
 
 
 def time_in(worker: str, seconds: object, now: datetime) -> datetime:
-    """Return the time that is `seconds`, or a timedelta, after `now`; now for less than none. Raises `BadTime`."""
+    """Return the time `seconds`, or a timedelta, after `now`; `now` for negative ones. Raises `BadTime`."""
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
-    if not _is_number(seconds) or seconds > LONGEST_DURATION_SECONDS:
+    if not is_number(seconds) or seconds > LONGEST_DURATION_SECONDS:
         why = "and must be a number of seconds, or a timedelta, at most a hundred years"
         raise BadTime(seconds, f"the delay of a job of worker {worker!r}", why)
     return after(now, max(seconds, 0))
 
 
 def time_at(worker: str, time: object) -> datetime:
-    """Return a time at which a job can run. Raises `BadTime` for one without a time zone, and for what is none."""
+    """Return a time at which a job can run, in UTC. Raises `BadTime`, also for a time without a time zone."""
     why = None
     if not isinstance(time, datetime):
         why = "and must be a datetime, as in datetime.now(UTC) + timedelta(hours=1)"
@@ -119,5 +121,6 @@ def time_at(worker: str, time: object) -> datetime:
     raise BadTime(time, f"the time of a job of worker {worker!r}", why)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether it is a number other than NaN; a bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)

@@ -1,4 +1,4 @@
-"""Which jobs are one (pure): the key that duplicates share, and whether the existing job keeps another out."""
+"""Unique jobs (pure): the key that duplicates share, and whether the existing job is a conflict."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from headrace.jobs.job import JobState, NewJob, Unique
 
 @dataclass(frozen=True, slots=True)
 class ExistingJob:
-    """The job that has a key: what its key being held depends on."""
+    """The job that has a key, with the fields that decide whether it is a conflict."""
 
     id: int
     state: JobState
@@ -43,24 +43,24 @@ def key_of(job: NewJob, unique: Unique) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def is_conflicting(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
-    """Return whether the job that has the key keeps others out."""
-    if holder.state not in unique.states:
+def is_conflicting(unique: Unique, existing: ExistingJob, now: datetime) -> bool:
+    """Return whether the job that has the key keeps new ones out."""
+    if existing.state not in unique.states:
         return False
-    if _is_too_old(unique, holder, now):
+    if _is_too_old(unique, existing, now):
         return False
     if unique.period_seconds is None:
         return True
-    since = holder.inserted_at if unique.timestamp == "inserted_at" else holder.scheduled_at
+    since = existing.inserted_at if unique.timestamp == "inserted_at" else existing.scheduled_at
     return since >= now - timedelta(seconds=unique.period_seconds)
 
 
-def _is_too_old(unique: Unique, holder: ExistingJob, now: datetime) -> bool:
-    if unique.result_seconds is None or holder.state != "completed" or holder.completed_at is None:
+def _is_too_old(unique: Unique, existing: ExistingJob, now: datetime) -> bool:
+    if unique.result_seconds is None or existing.state != "completed" or existing.completed_at is None:
         return False
-    return holder.completed_at < now - timedelta(seconds=unique.result_seconds)
+    return existing.completed_at < now - timedelta(seconds=unique.result_seconds)
 
 
 def _chosen(values: Mapping[str, object], unique: Unique) -> Mapping[str, object]:
-    """Return what is compared: a key that is not there is not the same as null."""
+    """Return the values to compare: a missing key differs from null."""
     return {key: value for key, value in values.items() if not unique.keys or key in unique.keys}

@@ -49,7 +49,7 @@ from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json, ur
 
 
 class MemoryStore(JobStore):
-    """A store in memory. All lease owners live in this OS process, so only those that left are dead."""
+    """A store in memory. All lease owners live in this OS process, so an owner is dead once it has left."""
 
     roles: frozenset[Role] = ROLES
     is_shared: bool = False

@@ -30,7 +30,7 @@ class LeaseOwner:
     """The queue of one OS process that holds jobs. `uuid` is new at each start, so a node's name may return.
 
     `workers` are the names of the workers that it can run; jobs of other workers stay available. None is all. `limits`
-    are those of the queue over all OS processes; give all lease owners of a queue the same.
+    hold for the queue over all OS processes; give all lease owners of a queue the same.
     """
 
     node: str
@@ -69,9 +69,9 @@ class QueueSettings:
 
 @dataclass(frozen=True, slots=True)
 class PruneRule:
-    """Which of the jobs that ended in `state` to delete.
+    """Which jobs that ended in `state` to delete.
 
-    Those that ended before `ended_before`, and all but the `keep` newest; None is no such bound.
+    Each that ended before `ended_before`, and all but the `keep` newest; None is no such bound.
     """
 
     state: Literal["completed", "cancelled", "discarded"]
@@ -119,7 +119,7 @@ class Claims(Protocol):
     async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
         """Claim at most `count` available jobs of the lease owner's queue, most urgent and oldest first.
 
-        With limits it claims those that the limits let start: a full partition keeps no later job out. From then on the
+        With limits it claims as the limits allow: a full partition keeps no later job out. From then on the
         store writes heartbeats for the lease owner, from a thread of its own, until it leaves. On cancellation the
         claimed jobs are released.
         """
@@ -151,7 +151,7 @@ class Claims(Protocol):
         """Write no more heartbeats for the lease owner. Jobs that it has not acknowledged are rescued in time."""
 
     async def heartbeat(self) -> None:
-        """Write our heartbeats, and read those of others; the store does so itself, every HEARTBEAT_SECONDS."""
+        """Write the heartbeats of our lease owners, and read all; the store does so itself every HEARTBEAT_SECONDS."""
 
 
 class Finds(Protocol):
@@ -313,7 +313,7 @@ class JobStore(Inserts, Claims, Finds, Changes, Maintains, QueueControls, Protoc
         """
 
     async def close(self) -> None:
-        """Write what was accepted, then close the file or the connection."""
+        """Finish the accepted writes, then close the file or the connection."""
 
     def close_sync(self) -> None:
         """Thread-safe version of `close` that blocks."""

@@ -30,7 +30,7 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), al
 
 
 def _encoding() -> Callable[[object], str]:
-    """Return what makes text: C's encoder, made once. The one above makes it anew for each text, at twice the cost."""
+    """Return a function that encodes by one C encoder; `_ENCODER.encode` makes one for each text, at twice the cost."""
     make = getattr(json.encoder, "c_make_encoder", None)  # no other Python has it
     if make is None:
         return _ENCODER.encode
@@ -44,10 +44,10 @@ _DECODER: Final = json.JSONDecoder()
 
 
 def to_json(value: object) -> str:
-    """Return JSON text; an empty object or list, which most are, at no cost.
+    """Return JSON text; an empty object or list, the usual case, at no cost.
 
-    Raises TypeError or ValueError on what is no JSON: half a surrogate pair, which no database takes, and what is not
-    finite, too.
+    Raises TypeError or ValueError for values that JSON cannot hold, also for numbers that are not finite, and for half
+    a surrogate pair, which no database takes.
     """
     if not value:
         return "[]" if isinstance(value, list) else "{}"
@@ -61,9 +61,9 @@ def to_json(value: object) -> str:
 
 
 def from_json(text: str | None, otherwise: T) -> T:
-    """Return what JSON text says, or `otherwise` when it is none, or says something else."""
+    """Return the value of JSON text, or `otherwise` when the text is no JSON or of another type."""
     try:
-        found, end = _DECODER.raw_decode(text or "null")  # what json.loads does, in a third of the time
+        found, end = _DECODER.raw_decode(text or "null")  # as json.loads, in a third of the time
     except (TypeError, ValueError):
         end = 0
     if text and end != len(text):  # it begins or ends with blanks, is bytes, or is no JSON
@@ -83,7 +83,7 @@ def texts_of(job: NewJob) -> tuple[str, str]:
 
 
 def merged(values: Mapping[str, object], change: Mapping[str, object]) -> dict[str, object]:
-    """Return the values with a change merged in: keys are replaced whole, and None takes one away.
+    """Return the values with a change merged in: keys are replaced whole, and None removes one.
 
     >>> merged({"cursor": {"page": 1}, "note": "x"}, {"cursor": {"line": 5}, "note": None})
     {'cursor': {'line': 5}}
@@ -92,7 +92,7 @@ def merged(values: Mapping[str, object], change: Mapping[str, object]) -> dict[s
 
 
 def tidy(tags: Sequence[str]) -> list[str]:
-    """Return tags as Oban keeps them: in lower case, trimmed, each once."""
+    """Return tags as Oban stores them: in lower case, trimmed, each once."""
     return list(dict.fromkeys(tag.strip().lower() for tag in tags))
 
 
@@ -108,12 +108,12 @@ def claim(job: Job, owner: LeaseOwner, now: datetime) -> None:
 
 
 def is_of(job: Job, attempt: int, by: Sequence[str]) -> bool:
-    """Return whether its last attempt is that one: rescued, it comes to the same number again, by another owner."""
+    """Return whether it is the job's last attempt; after a rescue another owner's attempt has the same number."""
     return job.attempt == attempt and job.attempted_by == list(by)
 
 
 def acknowledge(job: Job, owner: LeaseOwner, one: JobAck, now: datetime) -> bool:
-    """Write how an attempt ended, if it is still the lease owner's; return whether it is."""
+    """Write how an attempt ended, if the lease owner still holds it; return whether it does."""
     is_off = isinstance(one.outcome, AttemptCancelled) and job.state == "cancelled"
     is_its = is_of(job, one.attempt, [owner.node, owner.uuid])
     if not is_its or not (job.state == "executing" or is_off):
@@ -146,7 +146,7 @@ def _fail(job: Job, outcome: AttemptFailed | AttemptCancelled, now: datetime) ->
 
 
 def cancel(job: Job, now: datetime) -> bool:
-    """Call it off, unless it has ended; return whether it was."""
+    """Cancel a job that has not ended; return whether it changed, as the next functions do."""
     if job.state in ENDED:
         return False
     job.state, job.cancelled_at = "cancelled", now
@@ -154,7 +154,7 @@ def cancel(job: Job, now: datetime) -> bool:
 
 
 def retry(job: Job, now: datetime) -> bool:
-    """Make it available, unless it is so or executes."""
+    """Make a job available that is neither available nor executing."""
     if job.state in {"available", "executing"}:
         return False
     job.state, job.scheduled_at, job.max_attempts = "available", now, max(job.max_attempts, job.attempt + 1)
@@ -164,7 +164,7 @@ def retry(job: Job, now: datetime) -> bool:
 
 
 def run_now(job: Job, now: datetime) -> bool:
-    """Make it available, if it waits for its time."""
+    """Make a scheduled or retryable job available."""
     if job.state not in {"scheduled", "retryable"}:
         return False
     job.state, job.scheduled_at = "available", now
@@ -172,7 +172,7 @@ def run_now(job: Job, now: datetime) -> bool:
 
 
 def release(job: Job, now: datetime) -> bool:
-    """Let go of it, if it is suspended."""
+    """Make a suspended job available, or scheduled when its time is yet to come."""
     if job.state != "suspended":
         return False
     job.state = "scheduled" if job.scheduled_at > now else "available"
@@ -180,7 +180,7 @@ def release(job: Job, now: datetime) -> bool:
 
 
 def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes are
-    """Hold it back, unless it is so or executes."""
+    """Suspend a job that does not execute."""
     if job.state in {"suspended", "executing"}:
         return False
     job.state, job.max_attempts = "suspended", max(job.max_attempts, job.attempt + 1)
@@ -190,7 +190,7 @@ def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes a
 
 
 def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
-    """Take back a job whose lease owner is dead; `is_crash` counts against it."""
+    """Rescue a job whose lease owner is dead; `is_crash` counts the death as a crash of the job."""
     crashes = _number(job.meta, "crashes") + 1
     if is_crash:
         job.meta = {**job.meta, "crashes": crashes}
@@ -202,7 +202,7 @@ def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
 
 
 def is_exhausted(job: Job) -> bool:
-    """Return whether it is available without an attempt left, so that no claim takes it."""
+    """Return whether a job is available without an attempt left, so that no claim takes it."""
     return job.state == "available" and job.attempt >= job.max_attempts
 
 

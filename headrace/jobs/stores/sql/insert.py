@@ -98,7 +98,7 @@ def _with_duplicates(row: Row, job: NewJob, duplicates: Mapping[str, int]) -> Ro
 
 
 async def _replace(session: S, dialect: Dialect[S], job: NewJob, row: Row, existing: ExistingJob) -> None:
-    """Write the columns of the new job that replace those of the existing one in its state."""
+    """Overwrite the columns of the existing job that its state lets the new job replace."""
     replaced = frozenset[str]() if job.unique is None else job.unique.replace.get(existing.state, frozenset())
     if replaced:
         columns = zip(INSERT_COLUMNS, row, strict=True)

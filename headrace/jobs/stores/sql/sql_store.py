@@ -261,7 +261,7 @@ class SqlStore(JobStore, Generic[S]):
         return await self._change_jobs("delete", which)
 
     async def _change_jobs(self, what: StoreChange, which: JobFilter) -> list[int]:
-        """Find the matching jobs, then change those that still are in a matching state, batch by batch."""
+        """Find the matching jobs, then change them batch by batch, unless their state matches no longer."""
         found = [row[0] for row in await self._select("id", which, "order by id")]
         states = None if which.states is None else sorted(which.states)
         times = [self.now()] if what in _TIMED else []
