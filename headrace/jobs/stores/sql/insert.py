@@ -62,7 +62,7 @@ async def _insert_unique(
         if existing is None:
             (inserted,) = await dialect.insert(session, [_with_duplicates(row, job, duplicates)])
             if job.unique is not None:
-                await session.change(dialect.query("unique_hold"), key, inserted.id)
+                await session.change(dialect.query("set_unique"), key, inserted.id)
         else:
             await _replace(session, dialect, job, row, existing)
             inserted = Inserted(existing.id, is_conflict=True)
@@ -74,7 +74,7 @@ async def _insert_unique(
 
 async def _existing(session: S, dialect: Dialect[S], key: str, unique: Unique, now: datetime) -> ExistingJob | None:
     """Return the job that keeps others out, if there is one."""
-    rows = await session.rows(dialect.query("unique_holder"), key)
+    rows = await session.rows(dialect.query("unique_existing"), key)
     if not rows:
         return None
     job_id, state, inserted_at, scheduled_at, completed_at = rows[0]

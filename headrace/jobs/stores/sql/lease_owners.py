@@ -47,7 +47,7 @@ class LeaseOwners:
             self._locks.lock(owner.uuid)
             file_id = self._locks.file_id
         until = after(self._now(), HEARTBEAT_SECONDS * MISSED_HEARTBEATS)
-        await session.change(self._query("beat"), owner.uuid, owner.node, owner.queue, started_at, until, file_id)
+        await session.change(self._query("heartbeat"), owner.uuid, owner.node, owner.queue, started_at, until, file_id)
 
     async def heartbeat(self, session: Session) -> None:
         """Write the heartbeats of our owners, and read all."""
@@ -68,11 +68,11 @@ class LeaseOwners:
         rescued: list[Rescued] = []
         for uuid in await self.orphans(session):
             rescued += await self._rescue(session, uuid)
-            await session.change(self._query("depose"), uuid)
+            await session.change(self._query("remove_lease"), uuid)
             await session.change(self._query("forget_lock"), uuid)
         for uuid in self._heartbeats.dead(await self._counts(session)):
             rescued += await self._rescue(session, uuid)
-        await session.change(self._query("bury"), after(self._now(), -FORGET_SECONDS))
+        await session.change(self._query("forget_owners"), after(self._now(), -FORGET_SECONDS))
         return rescued
 
     async def leave(self, session: Session, uuids: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class LeaseOwners:
                 self._locks.release(uuid)
 
     async def _counts(self, session: Session) -> Mapping[str, int]:
-        return dict(await session.rows(self._query("beats")))
+        return dict(await session.rows(self._query("heartbeats")))
 
     async def _rescue(self, session: Session, uuid: str) -> list[Rescued]:
         """Rescue the jobs of a dead owner: it crashed, unless it was asked to stop."""
@@ -97,6 +97,6 @@ class LeaseOwners:
         is_crash = not stopping or not stopping[0][0]
         rows = []
         if is_crash:
-            rows = await session.rows(self._query("set_aside"), uuid, self._now(), CRASH_LIMIT, CRASH_REASON)
+            rows = await session.rows(self._query("discard_crashed"), uuid, self._now(), CRASH_LIMIT, CRASH_REASON)
         rows += await session.rows(self._query("rescue"), uuid, is_crash)
         return [Rescued(*row) for row in rows]

@@ -175,7 +175,7 @@ def conditions(which: JobFilter, *, is_common: bool) -> Iterator[tuple[str, list
     if which.before_id is not None:
         yield "before_id", [which.before_id]
     if which.leaves_out_exhausted:
-        yield "not_spent", []
+        yield "not_exhausted", []
     for path, value in which.args.items():
         yield _of_args("$" + "".join(f'."{key}"' for key in path.split(".")), value)
     for key, text in which.meta.items():

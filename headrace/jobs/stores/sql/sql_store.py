@@ -84,7 +84,7 @@ class SqlStore(JobStore, Generic[S]):
         insert = inserting(self._dialect, [job], self.now())
 
         async def body(session: S) -> Inserted | None:
-            is_first = await session.change(self._query("mark"), name, at) > 0
+            is_first = await session.change(self._query("record_run"), name, at) > 0
             return (await insert(session))[0] if is_first else None
 
         inserted = await self._dialect.run(body)
@@ -94,15 +94,15 @@ class SqlStore(JobStore, Generic[S]):
 
     @override
     async def record_run(self, name: str, at: datetime) -> None:
-        await self._change("mark", name, at)
+        await self._change("record_run", name, at)
 
     @override
     async def set_last_run_back(self, name: str, seen: datetime, at: datetime) -> bool:
-        return await self._change("set_mark_back", at, name, seen) > 0
+        return await self._change("set_last_run_back", at, name, seen) > 0
 
     @override
     async def last_runs(self) -> Mapping[str, datetime]:
-        return {name: self._dialect.time(at) for name, at in await self._rows("marks")}
+        return {name: self._dialect.time(at) for name, at in await self._rows("last_runs")}
 
     # Claims
 

@@ -22,11 +22,11 @@ create table if not exists oban_jobs (
 create index if not exists oban_jobs_state_queue_priority_scheduled_at_id_index
   on oban_jobs (state, queue, priority, scheduled_at, id);
 
--- Ours: what is due, without a look at all that is not.
+-- Ours: finds due jobs without reading the others.
 create index if not exists headrace_jobs_due
   on oban_jobs (scheduled_at) where state in ('scheduled', 'retryable');
 
--- Ours: who claims jobs, and how often it has said that it lives; until when that is thought to hold is for readers.
+-- Ours: the lease owners, and how many heartbeats each has written; expires_at is for people who read the table.
 create table if not exists headrace_producers (
   uuid text primary key,
   node text not null,
@@ -36,29 +36,29 @@ create table if not exists headrace_producers (
   beats integer not null default 0
 ) without rowid;
 
--- Ours: which process does the upkeep, and until when.
+-- Ours: which OS process does the maintenance, and until when.
 create table if not exists headrace_leaders (
   name text primary key,
   node text not null,
   expires_at text not null
 ) without rowid;
 
--- Ours: what was said about a queue while it ran, kept over restarts; null is what the config says.
+-- Ours: settings of queues that were changed while they ran, kept over restarts; null is the setting of the config.
 create table if not exists headrace_queues (
   queue text primary key,
   concurrency integer,
   is_paused integer not null default 0
 ) without rowid;
 
--- Ours: the job that others are doubles of, by a hash of what makes them one. Whether it still keeps them out is asked of
--- the job itself, so that whoever else changes or deletes that need not know of this table.
+-- Ours: the newest job with each unique key. Its own row decides whether it still keeps others out, so that programs that
+-- change or delete it need not know this table.
 create table if not exists headrace_unique (
   key text primary key,
   job_id integer not null
 ) without rowid;
 create index if not exists headrace_unique_job on headrace_unique (job_id);
 
--- Ours: when each entry of the crontab was last enqueued, so that no two processes do it twice.
+-- Ours: when each entry of the crontab was last enqueued, so that two OS processes do not enqueue it twice.
 create table if not exists headrace_crons (
   name text primary key,
   enqueued_at text not null

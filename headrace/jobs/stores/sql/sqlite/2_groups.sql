@@ -1,5 +1,5 @@
--- Ours: the members of workflows, batches and chains. A job that is of none, with an empty meta, costs one comparison.
--- Steps of workflows have names, by which those that come after them look for their results.
+-- Ours: the members of workflows, batches and chains. A job of none, with an empty meta, costs one comparison. Steps of
+-- workflows have names, by which the steps after them find their results.
 create index if not exists headrace_jobs_workflow
   on oban_jobs (
     iif(json_valid(meta), json_extract(meta, '$.workflow_id'), null),

@@ -1,5 +1,5 @@
--- Ours: what may be pruned. Ended members of a workflow or a batch are needed as long as others have not ended; and
--- `kept_until`, a Julian day, is for what its meta says is to be kept after it completed.
+-- Ours: jobs that may be pruned. Ended members of a workflow or a batch are needed until all have ended; `kept_until`, a
+-- Julian day, is for jobs whose meta has keep_seconds.
 create view if not exists headrace_prunable as
 select id, state, scheduled_at, completed_at, cancelled_at, discarded_at,
   iif(meta <> '{}' and json_valid(meta), coalesce(julianday(completed_at) + json_extract(meta, '$.keep_seconds') / 86400.0, 0), 0)

@@ -1,2 +1,2 @@
--- Ours: whether the claimant was asked to stop, so that the death of its process is no crash of the jobs that it runs.
+-- Ours: whether the owner was asked to stop, so that the death of its OS process is no crash of its jobs.
 alter table headrace_producers add column is_stopping integer not null default 0;

@@ -1,10 +1,10 @@
 -- The conditions of a filter, each under its name; those that a filter names are joined by "and".
--- A plus keeps the index out: of a state that most jobs have, the newest are found sooner from the end of the table.
+-- A plus avoids the index: if most jobs have a state, its newest are found sooner from the end of the table.
 -- ids
 id in (select value from json_each(?))
 -- before_id
 id < ?
--- not_spent
+-- not_exhausted
 state <> 'available' or attempt < max_attempts
 -- state
 state = ?

@@ -1,4 +1,4 @@
--- Times that a hand wrote are brought into one form; what is no time is left out, and is staged as it is found.
+-- One form for times of other programs; text that is no time is left out, and stage_torn stages it.
 select strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_at) from oban_jobs
 where state in ('scheduled', 'retryable') and scheduled_at glob '????-*' and julianday(scheduled_at) is not null
 order by scheduled_at

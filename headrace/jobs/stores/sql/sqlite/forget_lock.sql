@@ -1,2 +1,2 @@
--- From now on there is nothing to ask of its lock.
+-- From now on its lock says nothing.
 update headrace_producers set lock_file = null where uuid = ?

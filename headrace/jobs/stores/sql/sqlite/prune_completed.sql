@@ -1,4 +1,4 @@
--- What is completed was due before; the index has that, and the table need only be read where it may fit.
+-- A completed job was due before: the index has that time, so that only few rows of the table are read.
 select id from headrace_prunable
 where state = 'completed' and scheduled_at <= ?1 and completed_at <= ?1 and kept_until <= julianday(?2)
 limit ?3

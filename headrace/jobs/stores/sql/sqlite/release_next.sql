@@ -1,4 +1,4 @@
--- In one statement, so that two processes never release two members of a chain at once.
+-- One statement, so that two OS processes never release two members of a chain.
 update oban_jobs set state = iif(julianday(scheduled_at) > julianday(?2), 'scheduled', 'available')
 where id = (
   select min(id) from oban_jobs

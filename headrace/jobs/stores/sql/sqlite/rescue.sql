@@ -1,4 +1,4 @@
--- Not for its age, and not if its producer has said anything since it was last looked at.
+-- Never for the age of a job.
 update oban_jobs
 set state = 'available', attempt = max(attempt - 1, 0),
   meta = iif(

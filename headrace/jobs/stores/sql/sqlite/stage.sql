@@ -1,4 +1,4 @@
--- Times are text, and not all who write them use the same form: the first comparison uses the index, the second is exact.
+-- Times are text, in more than one form: the first comparison uses the index, the second is exact.
 update oban_jobs set state = 'available'
 where id in (
   select id from oban_jobs

@@ -1,4 +1,4 @@
--- What is no time is due at once: text behind all that begins with a digit, where few rows ever are, if any.
+-- Text that is no time is due at once; it sorts behind all times, where few rows are, if any.
 update oban_jobs set state = 'available'
 where id in (
   select id from oban_jobs

@@ -1,4 +1,4 @@
--- The lease of a process that is known to be dead.
+-- The leadership of an OS process that is known to be dead.
 delete from headrace_leaders where node = (select node from headrace_producers where uuid = ?1)
   and not exists (
     select 1 from headrace_producers as other
