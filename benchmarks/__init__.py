@@ -1,1 +1,1 @@
-"""What headrace costs, as ratios measured in one run."""
+"""Benchmarks: measures headrace against simpler programs."""

@@ -35,7 +35,7 @@ WINDOWS = ((1000, 500, 2_000_000), (100, 50, 500_000), (10, 5, 100_000), (1, 0, 
 
 
 FEW = 5
-"""Pairs of runs where nothing is bound to a budget yet."""
+"""Pairs of runs for rows without a bound."""
 
 Plain = Callable[[], Coroutine[None, None, float]]
 
@@ -51,7 +51,7 @@ def run(work: Callable[[], Coroutine[None, None, float]]) -> float:
 
 
 def lines(part: str) -> Iterator[Line]:
-    """Measure one part, or all with "", and yield one line after the other."""
+    """Measure one part, or all parts with "", and yield a line for each row."""
     kept = (jobs.lines, jobs_idle.lines, jobs_large.lines)
     parts = {"": (machine, *kept), "machine": (machine,), "jobs": kept}
     if part not in parts:
@@ -65,7 +65,7 @@ def lines(part: str) -> Iterator[Line]:
 def machine() -> Iterator[Line]:
     """Measure stages and processes.
 
-    What runs in OS processes comes first: they are new, and so is the one that they are compared with.
+    Functions in OS processes come first, so that both sides of the comparison run in a new process.
     """
     yield from executors()
     plain = {(1000, 500): (0.80, 0.88), (100, 50): (0.45, 0.55), (10, 5): (0.22, 0.30)}
@@ -121,7 +121,7 @@ def machine() -> Iterator[Line]:
 
 
 def shares() -> Iterator[Line]:
-    """Measure stages whose events others share, and a long chain, against tasks with queues between them."""
+    """Measure one stage with four consumers, and a long chain, against tasks with queues between them."""
     fans = (
         ("demand, against one asyncio.Queue", BY_DEMAND, one_queue),
         ("round_robin, against a queue each", IN_TURN, queues_in_turn),
@@ -165,7 +165,7 @@ def executors() -> Iterator[Line]:
 
 
 def main() -> None:
-    """Print the table of docs/benchmarks.md, or compare the hot paths with those of another commit."""
+    """Print the table of docs/benchmarks.md, or compare the hot paths with another commit."""
     if sys.argv[1:2] == ["hot"]:
         sys.exit(hot.main(sys.argv[2:]))
     print(

@@ -11,12 +11,12 @@ from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.topology.topology import Topology
 
 WATCH_SECONDS: Final = 0.005
-"""How often the windows are looked at in a run that is timed."""
+"""How often a timed run checks the windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The callbacks of a chain and its window; `loose` is the source that has nobody to tell that it is at its end."""
+    """The callbacks of a chain and its window; `loose` is the source that runs without stages."""
 
     source: Callable[[int], Any]
     loose: Callable[[int], Any]
@@ -28,7 +28,7 @@ class Work:
 
 
 async def stages(work: Work, *, measure: bool = True, middles: int = 1) -> float:
-    """Return the seconds of a chain of stages, on the run on which nothing was lost and no window was exceeded."""
+    """Return the seconds of a chain of stages. Checks that no event was lost and no window was exceeded."""
     topology = Topology(measure=measure)
     sink = work.sink()
     topology.add("0", lambda: work.source(work.total))
@@ -50,7 +50,7 @@ def _window(producer: str, work: Work) -> SubscribeTo:
 
 
 async def _watch(topology: Topology, max_demand: int) -> None:
-    """Look every few milliseconds, between two turns: in flight never exceeds the window."""
+    """Check every few milliseconds, between two turns, that the events in flight never exceed the window."""
     seen = 0.0
     while True:
         await asyncio.sleep(0)

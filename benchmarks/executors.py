@@ -19,10 +19,10 @@ from headrace.pipeline.topology.topology import Topology
 
 CALLS = 400
 BURNT = 3000
-"""Events that a chain computes for: three seconds, of which the start of OS processes is a small part."""
+"""Events of a chain: they take three seconds, so the start of OS processes is a small part."""
 
 CALLERS = 4
-"""Coroutines that call one after the other: two for each of two OS processes, so that none waits for work."""
+"""Coroutines that call functions: two for each of two OS processes, so that no process waits for work."""
 
 
 @cache
@@ -46,7 +46,7 @@ def inline() -> float:
 
 
 async def outside() -> float:
-    """Return the seconds of the same calls in two OS processes that are there already."""
+    """Return the seconds of these calls in two OS processes that have been started before."""
     steps = steps_per_millisecond()
     async with ProcessExecutor(2) as executor:
         await asyncio.gather(*(executor.run(compute, steps) for _ in range(20)))
@@ -58,7 +58,7 @@ async def outside() -> float:
 
 
 async def round_trip_microseconds() -> float:
-    """Return how long a call takes whose function takes no time."""
+    """Return the microseconds of a call to a function that does nothing."""
     async with ProcessExecutor(1) as executor:
         await executor.run(compute, 1)
         start = time.perf_counter()
@@ -68,7 +68,7 @@ async def round_trip_microseconds() -> float:
 
 
 async def start_seconds() -> float:
-    """Return how long the first call takes, with the start of its OS process and its end."""
+    """Return the seconds of a first call, with the start and the end of its OS process."""
     start = time.perf_counter()
     async with ProcessExecutor(1) as executor:
         await executor.run(math.sqrt, 4.0)
@@ -94,16 +94,16 @@ class Burn(ProducerConsumer[int, int]):
     one_to_one = True
 
     def offload(self) -> Callable[[Any], object]:
-        """Return what OS processes run."""
+        """Return the function that OS processes run."""
         return compute
 
     def handle_events(self, events: list[int]) -> list[int]:
-        """Return what comes of each."""
+        """Return the result of each event."""
         return [compute(event) for event in events]
 
 
 async def burning(concurrency: Concurrency = PLAIN_CONCURRENCY) -> float:
-    """Return the seconds of a chain in whose middle each event computes for a millisecond."""
+    """Return the seconds of a chain whose middle stage computes for a millisecond for each event."""
     steps, sink = steps_per_millisecond(), Sum()
     topology = Topology()
     topology.add("source", Producer.from_stream([steps] * BURNT))

@@ -1,4 +1,4 @@
-"""Graphs that are no chains: broadcast, fan-in, and a path that is acknowledged."""
+"""Graphs other than chains: broadcast, fan-in, and a path with acknowledgements."""
 
 import time
 from functools import partial
@@ -15,7 +15,7 @@ TOTAL = 200_000
 
 
 class MessageInts(Producer[Message[int]]):
-    """Emits integers in messages, and counts how often it is told what became of them."""
+    """Emits integers in messages, and counts their acknowledgements."""
 
     emits_messages = True
 
@@ -84,7 +84,7 @@ async def broadcast(total: int = TOTAL) -> float:
 
 
 def plain_tasks(total: int = TOTAL) -> float:
-    """Return the seconds of the same callbacks without stages, a list of its own for each."""
+    """Return the seconds of these callbacks without stages, with a separate list for each consumer."""
     source, sums = LooseInts(total), [Sum() for _ in range(3)]
     start = time.perf_counter()
     while source.next < total:

@@ -1,4 +1,4 @@
-"""Events gathered to lists of 100: by `batch`, and by a plain loop."""
+"""Events collected into lists of 100: by `batch`, and by a plain loop."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ PIECE: Final = 500
 
 
 class SumAll(Sum):
-    """Adds up what is in the lists."""
+    """Adds up the numbers in the lists."""
 
     def handle_events(self, events: list[Any]) -> None:
         """Add some lists."""
@@ -40,7 +40,7 @@ async def staged() -> float:
 
 
 def plain() -> float:
-    """Return the seconds of the same callbacks, with the lists cut by hand."""
+    """Return the seconds of these callbacks without stages, with slices of lists."""
     source, sink, held = LooseInts(TOTAL), SumAll(), list[int]()
     start = time.perf_counter()
     while source.next < TOTAL:

@@ -1,4 +1,4 @@
-"""Compares the hot paths of this tree with those of another commit, alternately and in OS processes of their own.
+"""Compares the hot paths of this tree with another commit, alternately and in separate OS processes.
 
 A row fails when the median of its paired ratios is below 0.97 and outside the spread of the control, in which the other
 commit is compared with itself.

@@ -101,7 +101,7 @@ def peer(*options: str) -> float:
 
 
 def lines() -> Iterator[Line]:
-    """Measure, and yield one line after the other."""
+    """Measure jobs, and yield a line for each row."""
     for mode in ("normal", "full"):
         yield from _of_mode(mode)
     ours = partial(fresh, partial(ours_worked_off, mode="full"))

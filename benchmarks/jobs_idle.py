@@ -1,4 +1,4 @@
-"""A queue with nothing to do: what it costs, and how soon a new job starts."""
+"""An idle queue: its CPU time, and the delay before a new job starts."""
 
 import asyncio
 import statistics
@@ -33,7 +33,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""The other OS process: enqueues a job for each line that it reads, with the time at which it did."""
+"""The other OS process: enqueues a job with the current time for each line that it reads."""
 
 
 class Starts:
@@ -49,7 +49,7 @@ STARTED: Final = Starts()
 
 @worker(name="tell")
 async def tell(at: float) -> None:
-    """Note how long ago it was enqueued."""
+    """Store how long ago the job was enqueued."""
     STARTED.found.append((time.time() - at) * 1000)
     STARTED.has_started.set()
 
@@ -60,7 +60,7 @@ def service(path: Path | str, has_queue: bool) -> Jobs:  # noqa: FBT001 - a swit
 
 
 async def _idle(path: Path) -> float:
-    """Return which part of a core an idle queue uses, in per cent."""
+    """Return how much of a core an idle queue uses, in per cent."""
     async with service(path, True):
         cpu, wall = time.process_time(), time.perf_counter()
         await asyncio.sleep(IDLE_SECONDS)
@@ -96,7 +96,7 @@ async def _elsewhere(path: Path) -> list[float]:
 
 
 def lines() -> Iterator[Line]:
-    """Measure, and yield one line after the other."""
+    """Measure an idle queue, and yield a line for each row."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "jobs.db"
         yield at_most("CPU use of an idle queue, of one core", asyncio.run(_idle(path)), 1, "%")

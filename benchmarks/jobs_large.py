@@ -1,4 +1,4 @@
-"""A table of a million jobs that have ended: what it costs those who claim, and what its pruning does."""
+"""A table with a million ended jobs: the time of claims, and of claims during pruning."""
 
 import asyncio
 import sqlite3
@@ -39,7 +39,7 @@ def _now() -> datetime:
 
 
 async def _filled(path: Path, ended: int) -> SqliteStore:
-    """Return an open store with so many jobs that have ended, and 100,000 that wait."""
+    """Return an open store with so many ended jobs, and 100,000 waiting jobs."""
     store = SqliteStore(path)
     await store.open()
     at = to_text(_now())
@@ -73,7 +73,7 @@ async def _claimed(store: SqliteStore, owner: LeaseOwner) -> float:
 
 
 async def _pruned(store: SqliteStore, owner: LeaseOwner) -> tuple[float, float, float]:
-    """Prune all that has ended, piece after piece without a pause, and claim meanwhile.
+    """Prune all ended jobs, piece by piece without a pause, and claim jobs meanwhile.
 
     Return the median and the slowest of the claims, in milliseconds, and the seconds of the whole.
     """
@@ -97,7 +97,7 @@ async def _pruned(store: SqliteStore, owner: LeaseOwner) -> tuple[float, float, 
 
 
 def lines() -> Iterator[Line]:
-    """Measure, and yield one line after the other."""
+    """Measure a large table, and yield a line for each row."""
     owner = LeaseOwner("bench", "bench", "default", ("noop",))
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         small = runner.run(_filled(Path(folder) / "small.db", 0))

@@ -1,4 +1,4 @@
-"""The limit for jobs: the least queue there can be: one SQLite writer thread with group commit, driven from asyncio."""
+"""The smallest queue, a limit for the speed of jobs: one SQLite writer thread with group commit, used from asyncio."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ Mode = Literal["normal", "full"]
 Row = tuple[int, str]
 
 AT_ONCE: Final = 100
-"""Jobs that one claim takes, and that are acknowledged in one transaction."""
+"""Jobs of one claim; they are acknowledged in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a queue needs of SQL. `insert_many` and `end` take a list as JSON, or, by row, what each needs."""
+    """The SQL of a queue. `insert_many` and `end` take a list as JSON, or the values of one row."""
 
     made: str
     insert: str
@@ -50,7 +50,7 @@ OBAN: Final = Table(
     """,
     "select count(*) from oban_jobs where state <> 'completed'",
 )
-"""The table that the stores of headrace have in common with Elixir: what it costs is no choice of ours."""
+"""Oban's table, which the stores of headrace share with Elixir."""
 
 BY_ROW: Final = replace(
     OBAN,
@@ -60,7 +60,7 @@ BY_ROW: Final = replace(
     """,
     is_by_row=True,
 )
-"""The same, with a step of SQLite for each row that is written, as one would do it at first."""
+"""Oban's table, with one statement for each written row: the simplest way to write it."""
 
 LEAST: Final = Table(
     """
@@ -76,14 +76,14 @@ LEAST: Final = Table(
     "update jobs set state = 2 where id in (select value from json_each(?)) and state = 1",
     "select count(*) from jobs where state <> 2",
 )
-"""No queues, no priorities, no times, no attempts, nothing to look at."""
+"""A table without queues, priorities, times and attempts."""
 
 _Work = Callable[[sqlite3.Connection], object]
 _Order = tuple[_Work, "asyncio.Future[object]"]
 
 
 class LeastQueue:
-    """One writer thread and one table: no workers, no retries, no other process, nobody who asks how it stands."""
+    """One writer thread and one table: no workers, no retries, no other process, no statistics."""
 
     def __init__(self, path: Path, mode: Mode, table: Table = OBAN) -> None:
         self._table = table
@@ -116,7 +116,7 @@ class LeastQueue:
             await self._run(lambda connection: connection.execute(table.insert_many, (text,)))
 
     async def work_off(self, function: Callable[..., object]) -> None:
-        """Await `function` for each job that waits, 100 at a time; what ended is told with the claim of the next."""
+        """Await `function` for each waiting job, 100 at a time. The next claim also writes the ended jobs."""
         ended: list[tuple[int]] = []
         while True:
             told, ended = ended, []

@@ -1,4 +1,4 @@
-"""The peer for jobs: huey on SQLite, as it comes, run by the consumer that comes with it."""
+"""The peer for jobs: huey on SQLite, run by its own consumer with default settings."""
 
 import os
 import subprocess
@@ -17,12 +17,12 @@ More threads or OS processes make it no quicker here, for each task is a transac
 
 
 def worked_off(folder: Path, total: int, *options: str) -> float:
-    """Return the seconds that huey's consumer takes for `total` no-op tasks that wait, once it has started.
+    """Return the seconds that huey's consumer takes for `total` waiting no-op tasks, without its start.
 
-    Nothing of it is tuned: it commits each task by itself and, as SQLite does unless told otherwise, waits for the disk
-    each time (what we call `full`; ours waits for what it inserts, and runs again what a power cut made it forget). It
-    takes a task out of its table before it runs it, and keeps nothing of a task that returns None. Its log goes to a
-    file; `options` such as `-q`, for no lines about tasks, are added to its command.
+    Its settings are the defaults. It commits each task by itself and waits for the disk each time, which is SQLite's
+    setting `full`. With `full`, headrace waits for the disk at inserts, and runs a job again if a power cut lost its
+    end. huey removes a task from its table before it runs it, and stores no result of a task that returns None. Its log
+    goes to a file. `options` such as `-q`, which logs no tasks, are added to its command.
     """
     environment = {**os.environ, "PEER_FOLDER": str(folder), "PEER_TOTAL": str(total)}
     fill = (sys.executable, "-c", "from benchmarks.jobs_peer_app import fill; fill()")
@@ -39,7 +39,7 @@ def worked_off(folder: Path, total: int, *options: str) -> float:
 
 
 def _told(consumer: "subprocess.Popen[bytes]", path: Path) -> str:
-    """Return what a file says, once it is there."""
+    """Return the content of a file when it exists."""
     while not path.exists():
         all_arrived(consumer.poll(), None)
         time.sleep(0.01)

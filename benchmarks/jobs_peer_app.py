@@ -1,4 +1,4 @@
-"""An application of the peer, as its users write one: `huey_consumer benchmarks.jobs_peer_app.huey` works it off."""
+"""An application of the peer, as its users write one: `huey_consumer benchmarks.jobs_peer_app.huey` runs it."""
 
 import os
 import time
@@ -12,27 +12,27 @@ TOTAL: Final = int(os.environ["PEER_TOTAL"])
 
 STARTED: Final = "started"
 ENDED: Final = "ended"
-"""Files with the time at which the worker began, and at which it had run the last task."""
+"""Files with the time when the worker began, and the time when it had run the last task."""
 
 huey = SqliteHuey(filename=str(FOLDER / "peer.db"))
 _numbers: list[int] = []
 
 
 def _tell(name: str, text: str) -> None:
-    """Let the file appear with its text in it."""
+    """Write the file in one step, so that a reader never sees a part of it."""
     (FOLDER / f"{name}.new").write_text(text)
     (FOLDER / f"{name}.new").rename(FOLDER / name)
 
 
 @huey.on_startup()  # type: ignore[untyped-decorator] # huey has no types
 def started() -> None:
-    """Tell when the worker begins."""
+    """Store the time when the worker begins."""
     _tell(STARTED, str(time.monotonic()))
 
 
 @huey.task()  # type: ignore[untyped-decorator] # as above
 def noop(number: int) -> None:
-    """Note the number, which is next to nothing."""
+    """Store the number: a task that does almost nothing."""
     _numbers.append(number)
     if len(_numbers) == TOTAL:
         _tell(ENDED, f"{time.monotonic()} {len(set(_numbers))}")

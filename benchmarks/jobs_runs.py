@@ -1,4 +1,4 @@
-"""Timed runs of headrace's jobs on SQLite: worked off, and enqueued."""
+"""Timed runs of headrace's jobs on SQLite: running jobs, and enqueueing jobs."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.worker import worker
 
 CALLERS: Final = 100
-"""Coroutines that enqueue at once, each waiting for the commit of its job before it enqueues the next."""
+"""Coroutines that enqueue at the same time. Each waits for the commit of its job before it enqueues the next."""
 
 BULK: Final = 1000
-"""Jobs that are inserted by one call of `enqueue_many`."""
+"""Jobs of one call of `enqueue_many`."""
 
 
 class Ran:
-    """Which jobs ran, and when that was all."""
+    """The jobs that ran, and the time when the last one had run."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
@@ -30,7 +30,7 @@ class Ran:
         self.is_all = asyncio.Event()
 
     def expect(self, total: int) -> None:
-        """Begin anew, on the running loop."""
+        """Reset the counts, on the running loop."""
         self.numbers = []
         self.total = total
         self.is_all = asyncio.Event()
@@ -41,20 +41,20 @@ RAN: Final = Ran()
 
 @worker(name="noop")
 async def noop(number: int) -> None:
-    """Note the number, which is next to nothing."""
+    """Store the number: a job that does almost nothing."""
     RAN.numbers.append(number)
     if len(RAN.numbers) == RAN.total:
         RAN.is_all.set()
 
 
 def service(path: Path, mode: Mode, limit: int | None = None) -> Jobs:
-    """Return the service on a file; with a limit it runs the queue, too."""
+    """Return the service on a file. With a limit it also runs the queue."""
     queues = {} if limit is None else {"default": limit}
     return Jobs(SqliteStore(path, synchronous=mode), WorkerCatalogue([noop]), queues)
 
 
 def numbers(total: int) -> list[list[dict[str, int]]]:
-    """Return the calls of `total` jobs, in bulks."""
+    """Return the calls of `total` jobs, in lists for `enqueue_many`."""
     return [[{"number": number} for number in range(begin, begin + BULK)] for begin in range(0, total, BULK)]
 
 
@@ -71,7 +71,7 @@ async def filled(path: Path, total: int, mode: Mode = "normal") -> float:
 
 
 async def worked_off(path: Path, total: int, mode: Mode, limit: int) -> float:
-    """Return the seconds from the opening of the file, in which `total` jobs wait, until it is closed again."""
+    """Return the seconds in which a queue runs `total` waiting jobs, from opening the file until it is closed."""
     RAN.expect(total)
     start = time.perf_counter()
     async with service(path, mode, limit):
@@ -83,7 +83,7 @@ async def worked_off(path: Path, total: int, mode: Mode, limit: int) -> float:
 
 
 async def enqueued(path: Path, total: int, mode: Mode) -> float:
-    """Return the seconds of 100 callers who enqueue `total` jobs one by one, each awaited to its commit."""
+    """Return the seconds of 100 callers that enqueue `total` jobs one by one, and await each commit."""
     ids: list[int] = []
 
     async def call(some: Sequence[int]) -> None:

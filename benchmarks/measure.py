@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from typing import Final
 
 RUNS: Final = 9
-"""Pairs of runs, one after the other, so that a machine that slows down slows both."""
+"""Pairs of runs. The two runs of a pair follow each other, so a machine that slows down slows both."""
 
 
 class Broken(AssertionError):
-    """A run that is timed broke what headrace promises."""
+    """A timed run broke a promise of headrace."""
 
     def __init__(self, promise: str, found: object) -> None:
         super().__init__(f"{promise}, and this was found: {found}")
 
 
 def all_arrived(found: object, expected: object) -> None:
-    """Refuse the figure of a run in which an event was lost or doubled."""
+    """Raise `Broken` if an event of the run was lost or delivered twice."""
     if found != expected:
         raise Broken(f"{expected} events arrive, each once", found)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table. `bound` is what design asks for, with the direction; None where it asks for nothing."""
+    """One row of the table. `bound` is the limit with its direction, or empty."""
 
     work: str
     figure: str
@@ -34,7 +34,7 @@ class Line:
 
 
 def ratio(theirs: Callable[[], float], ours: Callable[[], float], runs: int = RUNS) -> float:
-    """Return the median of `theirs / ours`, in seconds each: how fast ours is, as a part of theirs."""
+    """Return the median of `theirs / ours`, both in seconds: the speed of ours relative to theirs."""
     theirs()
     ours()
     ratios = []
@@ -45,14 +45,14 @@ def ratio(theirs: Callable[[], float], ours: Callable[[], float], runs: int = RU
 
 
 def at_least(work: str, found: float, bound: float | None, aim: float | None = None) -> Line:
-    """Return the line of a ratio that is to be `bound` or more."""
+    """Return the row of a ratio that should be `bound` or more."""
     wanted = "" if bound is None else f">= {bound:.2f}"
     wanted += "" if aim is None else f" (aim {aim:.2f})"
     return Line(work, f"{found:.3f}", wanted, None if bound is None else found >= bound)
 
 
 def at_most(work: str, found: float, bound: float | None, unit: str) -> Line:
-    """Return the line of a figure that is to be `bound` or less."""
+    """Return the row of a figure that should be `bound` or less."""
     return Line(
         work,
         f"{found:.{0 if found >= 100 else 2}f} {unit}",

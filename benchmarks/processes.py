@@ -1,4 +1,4 @@
-"""Processes against the plain asyncio that comes nearest: children, tasks, calls, casts, and what each weighs."""
+"""Processes against the nearest plain asyncio: children, tasks, calls, casts, and memory."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ class Counter(GenServer):
 
 
 class Children(ConsumerSupervisor[int]):
-    """Starts a child for every event, which does next to nothing."""
+    """Starts a child for every event. The child does almost nothing."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -84,7 +84,7 @@ async def created_tasks(total: int = CHILDREN) -> float:
 
 
 class _Marks:
-    """Counts what was done, and tells when it was all."""
+    """Counts finished tasks, and sets an event after the last one."""
 
     def __init__(self, total: int) -> None:
         self.count = 0
@@ -144,7 +144,7 @@ async def calls(total: int = MESSAGES) -> float:
 
 
 async def plain_calls(total: int = MESSAGES) -> float:
-    """Return the seconds of the same with a task, a queue and a future for each call, which is waited for as long."""
+    """Return the seconds of such calls with a task, a queue, and a future with a timeout for each call."""
     queue: Calls = asyncio.Queue(MAILBOX_LIMIT)
     loop = asyncio.get_running_loop()
 
@@ -171,7 +171,7 @@ async def plain_calls(total: int = MESSAGES) -> float:
 
 
 async def casts(total: int = MESSAGES) -> float:
-    """Return the seconds of casts to a server, and of a call behind them."""
+    """Return the seconds of casts to a server, and of one call after them."""
     async with Supervisor("bench") as supervisor:
         counter = await supervisor.start_child(Counter)
         start = time.perf_counter()
@@ -184,7 +184,7 @@ async def casts(total: int = MESSAGES) -> float:
 
 
 async def plain_casts(total: int = MESSAGES) -> float:
-    """Return the seconds of the same with a task and a queue of the same bound."""
+    """Return the seconds of such casts with a task and a queue of the same bound."""
     queue: asyncio.Queue[int] = asyncio.Queue(MAILBOX_LIMIT)
     count = 0
 
@@ -206,7 +206,7 @@ async def plain_casts(total: int = MESSAGES) -> float:
 
 
 async def server_bytes(count: int = LIVE) -> float:
-    """Return what one live server weighs, of 10,000 under one supervisor that wait for mail."""
+    """Return the bytes of one server, of 10,000 waiting servers under one supervisor."""
     async with Supervisor("bench") as supervisor:
         tracemalloc.start()
         refs = [await supervisor.start_child(Counter, name=f"counter {number}") for number in range(count)]
@@ -217,7 +217,7 @@ async def server_bytes(count: int = LIVE) -> float:
 
 
 async def task_bytes(count: int = LIVE) -> float:
-    """Return what one task weighs, of 10,000 that each wait for a queue of their own."""
+    """Return the bytes of one task, of 10,000 tasks that each wait for a queue."""
 
     async def serve(queue: "asyncio.Queue[int]") -> None:
         total = 0

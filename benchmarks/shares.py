@@ -1,4 +1,4 @@
-"""One source whose events four consumers share, by demand, in turn or by partition; and plain tasks with queues."""
+"""One source with four consumers, by demand, in turn or by partition, against plain tasks with queues."""
 
 import asyncio
 import time
@@ -104,7 +104,7 @@ async def _plain(count: int, put: Put, total: int) -> float:
 
 
 async def one_queue(total: int = TOTAL) -> float:
-    """Return the seconds of four tasks that take batches from one queue: whoever is free."""
+    """Return the seconds of four tasks that take batches from one queue."""
     return await _plain(1, _put_in_turn, total)
 
 
@@ -114,5 +114,5 @@ async def queues_in_turn(total: int = TOTAL) -> float:
 
 
 async def queues_by_partition(total: int = TOTAL) -> float:
-    """Return the seconds of four tasks with a queue each, which get what is theirs of each batch."""
+    """Return the seconds of four tasks with a queue each, which get their partition of each batch."""
     return await _plain(CONSUMERS, _put_by_partition, total)

@@ -1,4 +1,4 @@
-"""Figures that are no ratios: latency when idle, memory under a slow consumer, the time of a command."""
+"""Figures other than ratios: idle latency, memory under a slow consumer, the time of a command."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from headrace.pipeline.topology.topology import Topology
 
 
 class Push(Producer[int]):
-    """Emits what it is told to."""
+    """Emits events that `emit_nowait` gives it."""
 
     def handle_demand(self, demand: int) -> list[int]:
         """Return nothing: events are pushed."""
@@ -25,7 +25,7 @@ class Push(Producer[int]):
 
 
 class Arrivals(Consumer[int]):
-    """Notes when an event arrives."""
+    """Stores the time when an event arrives."""
 
     def __init__(self) -> None:
         self.at = 0.0
@@ -38,7 +38,7 @@ class Arrivals(Consumer[int]):
 
 
 async def latencies(count: int = 2000) -> list[float]:
-    """Return how many microseconds each of `count` single events takes through three idle stages, sorted."""
+    """Return the microseconds of `count` single events through three idle stages, sorted."""
     push, arrivals = Push(), Arrivals()
     topology = Topology()
     topology.add("push", lambda: push)
@@ -56,7 +56,7 @@ async def latencies(count: int = 2000) -> list[float]:
 
 
 async def slow_consumer(total: int = 10_000_000) -> tuple[float, int, int]:
-    """Return by how many MiB memory grew after the first tenth, the most events in flight, and the bound on those."""
+    """Return the growth of memory in MiB after the first tenth, the most events in flight, and their bound."""
     topology = Topology()
     topology.add("ints", lambda: Ints(total))
     topology.add("middle", AddOne, subscribe_to=SubscribeTo("ints", 1000, 500))

@@ -26,12 +26,12 @@ class Ints(Producer[Any]):
         return list(range(start, end))
 
     def finish(self) -> None:
-        """Say that no more will come."""
+        """Complete: no more events will come."""
         self.complete()
 
 
 class LooseInts(Ints):
-    """The same without stages: there is nobody to tell."""
+    """The source without stages: it reports its end to no process."""
 
     def finish(self) -> None:
         """Do nothing."""
@@ -80,7 +80,7 @@ class Purchases(Ints):
 
 
 class LoosePurchases(Purchases):
-    """The same without stages."""
+    """The source of purchases without stages."""
 
     def finish(self) -> None:
         """Do nothing."""
@@ -95,7 +95,7 @@ class SetField(ProducerConsumer[Purchase, Purchase]):
 
 
 class Count(Sum):
-    """Counts what it gets."""
+    """Counts its events."""
 
     def handle_events(self, events: list[int]) -> None:
         """Count a batch."""

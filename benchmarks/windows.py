@@ -27,7 +27,7 @@ def sales(total: int) -> list[Sale]:
 
 
 class Sales(Ints):
-    """Emits sales that are there already: making them would take longer than counting them."""
+    """Emits prepared sales: making them would take longer than counting them."""
 
     made: ClassVar[list[Sale]] = []
 
@@ -45,14 +45,14 @@ class Sales(Ints):
 
 
 class LooseSales(Sales):
-    """The same without stages."""
+    """The source of sales without stages."""
 
     def finish(self) -> None:
         """Do nothing."""
 
 
 class Counted(Sum):
-    """Adds up how many events the results are of."""
+    """Adds up the numbers of events in the results."""
 
     def handle_events(self, events: list[Any]) -> None:
         """Add a batch."""
@@ -60,7 +60,7 @@ class Counted(Sum):
 
 
 class Loop:
-    """What one writes by hand: a dict for each group, by window and department."""
+    """Aggregation written by hand: a dict for each group, by window and department."""
 
     def __init__(self) -> None:
         self.groups: dict[tuple[float, str], Sale] = {}
