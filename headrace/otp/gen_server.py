@@ -16,19 +16,19 @@ from headrace.otp.ref import Ref, process_behind
 
 
 class Timer:
-    """A message that is on its way to its process until its time has come."""
+    """A message that reaches its process when `seconds` have passed."""
 
     __slots__ = ("_handle", "_message", "_process")
 
     def __init__(self, process: Process[object], seconds: float, message: object) -> None:
-        """Start. A time that is not above 0 has passed at once."""
+        """Start the timer. A time of 0 or less has passed at once."""
         self._process = process
         self._message = message
         self._handle = process.scheduler.loop.call_later(seconds, self._fire, context=process.context)
         process.on_exit(self, lambda _: self._handle.cancel())
 
     def cancel(self) -> None:
-        """Take the message back, unless it is in the mailbox already; more than once is fine."""
+        """Cancel the message, unless it is in the mailbox already. A second call does nothing."""
         self._handle.cancel()
         self._process.remove_on_exit(self)
 
@@ -38,7 +38,7 @@ class Timer:
 
 
 def await_mail(process: Process[object], seconds: float) -> None:
-    """Have `handle_timeout` run if no mail has come in `seconds`; the next mail that is taken takes it back."""
+    """Call `handle_timeout` unless an envelope comes within `seconds`."""
     process.mailbox.forget_timeout()
     timeout = process.scheduler.loop.call_later(seconds, _timed_out, process, context=process.context)
     process.mailbox.timeout = timeout
@@ -54,39 +54,39 @@ S = TypeVar("S")
 
 
 class GenServer(Callbacks):
-    """The base of a server: any method may be called or cast through its `Ref`, and runs when its turn has come.
+    """The base of a server: any method may be called or cast through its `Ref`, and runs in the process of the server.
 
-    Its optional callbacks are those of `Callbacks`. An exception in a method ends the process with it, as one in a
-    callback does. A method may return a `Reply`, and answer its caller later.
+    Its optional callbacks are those of `Callbacks`. An exception in a callback or a method ends the process, and its
+    supervisor decides about a restart. A method may return a `Reply`, and answer its caller later.
 
-    The methods below are valid from `init` to `terminate`, and raise `NotStarted` before and after. They concern
-    one *life*: after a restart timers, monitors, links and continuations are gone, and `init` makes them
-    again. They are for the loop's own thread.
+    The methods below may be called from `init` to `terminate`, on the loop's own thread; before and after they raise
+    `NotStarted`. They concern one *life* of the process: a restart ends timers, monitors, links and continuations, and
+    `init` makes them again.
     """
 
     trap_exits: ClassVar[bool] = False
-    """Whether the exits of linked processes come to `handle_info` as an `Exit`, rather than ending this one."""
+    """Whether `handle_info` gets an `Exit` when a linked process ends, so that this process does not end with it."""
 
     _process: Process[object] | None = None
 
     @property
     def ref(self) -> Ref[Self]:
-        """The reference of this process, which survives restarts: give it to others."""
+        """The reference of this process. It stays valid over restarts."""
         return Ref(cast("Process[Self]", _process_of(self, "ref")))
 
     def stop(self, reason: ExitReason = "normal") -> None:
-        """End when the running callback has returned, and its reply is given; in `init`, fail to start.
+        """End when the running callback has returned and its reply is sent; in `init`, fail to start.
 
-        The supervisor decides what follows: a permanent child is started again whatever the reason, a transient one
-        unless it is "normal" or "shutdown" (OTP's rules). Raises `BadOption` for a value that is no reason.
+        The supervisor decides about a restart: a permanent child is started again for any reason, a transient child
+        unless the reason is "normal" or "shutdown" (OTP's rules). Raises `BadOption` for an invalid reason.
         """
         check_reason(reason)
         _process_of(self, "stop()").stop_after_callback(reason)
 
     def continue_with(self, argument: object = None) -> None:
-        """Have `handle_continue(argument)` run next, before any mail: what must not delay `init` or a reply.
+        """Call `handle_continue(argument)` next, for work that must not delay `init` or a reply.
 
-        Several run in the order in which they were asked for.
+        It runs before all waiting calls; several continuations run in order.
         """
         process = _process_of(self, "continue_with()")
         _check_callback(self, process, "handle_continue", "argument")
@@ -94,36 +94,36 @@ class GenServer(Callbacks):
         process.schedule_control()
 
     def timeout_after(self, seconds: float) -> None:
-        """Have `handle_timeout()` run if no mail comes within `seconds`, from now on; once.
+        """Call `handle_timeout()` once, unless a call, cast or info comes within `seconds`.
 
-        Any call, cast or info takes it back, a message of `send_after` too; events of a stage are no mail. A second
-        call starts the time anew.
+        A message of `send_after` counts too; events of a stage do not. A second call starts the time again.
         """
         process = _process_of(self, "timeout_after()")
         _check_callback(self, process, "handle_timeout")
         await_mail(process, seconds)
 
     def send_after(self, seconds: float, message: object) -> Timer:
-        """Call `handle_info(message)` when `seconds` have passed; `cancel()` of the returned timer takes it back."""
+        """Call `handle_info(message)` when `seconds` have passed, unless the returned timer is cancelled."""
         return Timer(_process_of(self, "send_after()"), seconds, message)
 
     def monitor(self, ref: Ref[S]) -> Monitor:
-        """Have `handle_info(Down(monitor, name, reason))` run, once, when the present life of `ref`'s process ends.
+        """Call `handle_info(Down(monitor, name, reason))` once, when the present life of the process of `ref` ends.
 
-        A crash ends it, though a restart follows. Where it has ended before, `Down` comes at once with "noproc".
+        A crash ends a life, even if a restart follows. Where no life is left, `Down` comes at once, with the reason
+        "noproc".
         """
         return monitor.monitor(_process_of(self, "monitor()"), process_behind(ref, "monitor of"))
 
     def demonitor(self, watch: Monitor) -> None:
-        """End a watch; no `Down` of it comes any more."""
+        """End a monitor; no `Down` of it follows."""
         monitor.demonitor(_process_of(self, "demonitor()"), watch)
 
     def link(self, ref: Ref[S]) -> None:
-        """End together with the present life of `ref`'s process: when either ends, the other does, for the same reason.
+        """Link this process and the process of `ref`: when the life of one ends, the other ends, too.
 
-        At once, the running callback is cancelled; and then its supervisor decides, as after any other end. An end that
-        is "normal" ends no other process. A class that says `trap_exits = True` gets `handle_info(Exit(name, reason))`
-        instead, when it was "normal", too. Where there is no life to link to, that is an exit with "noproc".
+        It ends for the same reason, with the running callback cancelled, and its supervisor decides about a restart. The
+        reason "normal" ends no linked process. With `trap_exits = True` the process does not end: `handle_info` gets an
+        `Exit(name, reason)`, also for "normal". A link to a process without a life counts as an exit: "noproc".
         """
         links.link(_process_of(self, "link()"), process_behind(ref, "link to"))
 
@@ -133,7 +133,7 @@ class GenServer(Callbacks):
 
 
 def _process_of(server: GenServer, name: str) -> Process[object]:
-    process = server._process  # noqa: SLF001 - this is what stands behind the class
+    process = server._process  # noqa: SLF001 - the process belongs to the runtime
     if process is None or process.callbacks is not server:
         raise NotStarted(server, name)
     process.scheduler.check_loop(f"{name} of", process.name)
@@ -146,11 +146,11 @@ def _check_callback(server: GenServer, process: Process[object], callback: Callb
 
 
 class GenServerProcess(Process[S]):
-    """The process around a server: it does nothing but its mail."""
+    """The process around a server: it only handles its mailbox."""
 
     __slots__ = ()
 
     @override
     def bound(self, callbacks: S) -> None:
         if isinstance(callbacks, GenServer):
-            callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the runtime stands behind the class
+            callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the process belongs to the runtime

@@ -12,7 +12,7 @@ from headrace.telemetry.events import LOG
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A linked process has ended: what a process that traps exits gets. "noproc" where there was none to link to."""
+    """The message to a process that traps exits: a linked process has ended. "noproc": it had ended before the link."""
 
     name: str
     reason: ExitReason | Literal["noproc"]
@@ -20,13 +20,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """The key under which a life knows that it is linked to the present life of another."""
+    """The key of the exit hook of a link to the process `to`."""
 
     to: Process[object]
 
 
 def link(one: Process[object], other: Process[object]) -> None:
-    """Link two lives; doing it twice is doing it once. Where `other` has none, `one` gets the exit at once."""
+    """Link the lives of two processes, once. If `other` is not running, `one` gets the exit at once."""
     if one is other:
         return
     if not other.is_running:
@@ -37,7 +37,7 @@ def link(one: Process[object], other: Process[object]) -> None:
 
 
 def unlink(one: Process[object], other: Process[object]) -> None:
-    """End the link, if there is one; an `Exit` of it that waits in the mailbox is dropped."""
+    """End the link, if there is one; drop an `Exit` of it that waits in the mailbox."""
     one.remove_on_exit(_Link(other))
     other.remove_on_exit(_Link(one))
     one.mailbox.drop(lambda mail: any(isinstance(arg, Exit) and arg.name == other.name for arg in mail.args))
@@ -49,7 +49,7 @@ def _ended(one: Process[object], other: Process[object], reason: ExitReason) -> 
 
 
 def _signal(process: Process[object], name: str, reason: ExitReason | Literal["noproc"]) -> None:
-    """Tell a process of an exit: as a message if it traps exits, else by an end of its own, unless it is normal."""
+    """Send an exit to a process: it gets a message if it traps exits, and otherwise ends, unless the exit is normal."""
     if getattr(process.callbacks, "trap_exits", False):
         process.put_nowait(OwnEnvelope(None, (Exit(name, reason),)))
     elif reason == "noproc":
@@ -61,7 +61,7 @@ def _signal(process: Process[object], name: str, reason: ExitReason | Literal["n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Monitor:
-    """A watch over one life of the process called `name`; keep it to know which `Down` is whose."""
+    """A watch over one life of the process called `name`. Keep it to tell its `Down` from others."""
 
     name: str
     _target: Process[object] = field(repr=False)
@@ -69,7 +69,7 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """The life that `monitor` watched has ended. `reason` is "noproc" where there was none to watch."""
+    """The message that the life watched by `monitor` has ended. "noproc": it had ended before."""
 
     monitor: Monitor
     name: str
@@ -77,7 +77,7 @@ class Down:
 
 
 def monitor(watcher: Process[object], target: Process[object]) -> Monitor:
-    """Watch the present life of `target`; the watch is gone when that of `watcher` ends."""
+    """Watch the present life of `target`. The watch ends with the life of `watcher`."""
     watch = Monitor(target.name, target)
     if target.is_running:
         target.on_exit(watch, partial(_went_down, watcher, watch))
@@ -88,7 +88,7 @@ def monitor(watcher: Process[object], target: Process[object]) -> Monitor:
 
 
 def demonitor(watcher: Process[object], watch: Monitor) -> None:
-    """End a watch; a `Down` that waits in the mailbox is dropped. Raises `BadOption` for a value that is no watch."""
+    """End a watch; drop a `Down` of it that waits in the mailbox. Raises `BadOption` for any other value."""
     if not isinstance(watch, Monitor):
         raise BadOption("watch", watch, "the Monitor that monitor returned")
     watcher.remove_on_exit(watch)

@@ -1,4 +1,4 @@
-"""A reference to a process: how others talk to it. It stays good when the process restarts."""
+"""`Ref`: how other code calls, casts to and stops a process. It stays valid when the process restarts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -26,8 +26,8 @@ _THREADSAFE: Final = "asyncio.run_coroutine_threadsafe"
 class Ref(Generic[S_co]):
     """A typed reference to the process around an `S_co`. The methods of `S_co` are its messages.
 
-    `await ref.call(Results.find, "key")` waits for the turn and the reply; `await ref.cast(Results.add, "key")`
-    returns once the mailbox has taken it in. Everything here is for the loop's own thread.
+    `await ref.call(Results.find, "key")` waits for the reply; `await ref.cast(Results.add, "key")` returns once the
+    mailbox has accepted the cast. Use it only in the loop's own thread.
     """
 
     __slots__ = ("_process", "_timeout_seconds")
@@ -47,11 +47,11 @@ class Ref(Generic[S_co]):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs, or is about to."""
+        """Whether the process starts or runs."""
         return self._process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def within(self, seconds: float | None) -> "Ref[S_co]":
-        """Return a reference whose calls wait that long, None for ever. Raises `BadOption` if it is no time."""
+        """Return a reference whose calls wait for `seconds`; None is no limit. Raises `BadOption` for another value."""
         check_timeout("seconds", seconds)
         return Ref(self._process, seconds)
 
@@ -72,9 +72,9 @@ class Ref(Generic[S_co]):
         """Run `method` in the process, and return its result.
 
         Raises `CallTimeout` when no reply has come in time, `ProcessDown` when the process ends before it replies,
-        `NoProcess` when it has ended, `CallToSelf` and `ForeignThread` at once. Mail that waits survives a restart of
-        the process. When the caller is cancelled or gives up, a method that has not begun is not run, and the reply of
-        one that has is dropped.
+        `NoProcess` when it has ended already, and `CallToSelf` and `ForeignThread` at once. A waiting call survives a
+        restart of the process. On cancellation and on a timeout, a method that has not begun does not run, and the
+        reply of a method that has begun is dropped.
         """
         if not callable(method):
             raise _no_method(method)
@@ -93,7 +93,7 @@ class Ref(Generic[S_co]):
         finally:
             if timer is not None:
                 timer.cancel()
-            reply.cancel()  # one that has come, and is not read any more, counts as seen
+            reply.cancel()  # marks an error that is not read any more as retrieved
 
     async def _call_when_there_is_room(self, mail: Envelope, reply: asyncio.Future[object]) -> object:
         try:
@@ -101,20 +101,19 @@ class Ref(Generic[S_co]):
                 await self._send(mail)
                 return await reply
         except TimeoutError:
-            if reply.done() and not reply.cancelled():  # they came at the same time
+            if reply.done() and not reply.cancelled():  # the reply came with the timeout
                 return reply.result()
             raise CallTimeout(self.name, cast("float", self._timeout_seconds)) from None
         finally:
             reply.cancel()
 
     async def cast(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have `method` run in the process, later; wait only while the mailbox is full, and then in order.
+        """Run `method` in the process, later. Waits only while the mailbox is full, in the order of the senders.
 
-        A cast that is cancelled while it waits changes nothing; one that was taken in as it was cancelled is run.
-        Two processes that cast into each other's full mailboxes, or more of them in a circle, would wait for ever: the
-        last one gets `CastCircle`, and its cast has changed nothing. Only callbacks are known to wait, not tasks that
-        they have begun.
-        A process that casts to itself does not wait, for it would forever: it gets `MailboxFull`.
+        On cancellation either nothing has changed, or the mailbox had accepted the cast, and it runs. Processes that
+        cast to each other in a circle, each with a full mailbox, would wait for ever: the last of them gets
+        `CastCircle`, and nothing has changed. Only waits of callbacks are detected, not of tasks that callbacks have
+        begun. A process that casts to itself never waits: it gets `MailboxFull`.
         """
         if not callable(method):
             raise _no_method(method)
@@ -125,22 +124,22 @@ class Ref(Generic[S_co]):
             await self._send(Envelope(method, args, kwargs))
 
     def cast_nowait(self, method: Callable[Concatenate[S_co, P], object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Have `method` run in the process, later; raise `MailboxFull` when there is no room."""
+        """Run `method` in the process, later. Raises `MailboxFull` when there is no free place."""
         if not callable(method):
             raise _no_method(method)
         self._check("cast to")
         self._process.put_nowait(Envelope(method, args, kwargs))
 
     def info(self, message: object) -> None:
-        """Send anything at all; `handle_info` of the process gets it. Never waits, never full."""
+        """Send any object to `handle_info` of the process. It never waits, and the mailbox is never too full for it."""
         self._check("info to")
         self._process.put_nowait(Envelope(None, (message,)))
 
     def stop(self, reason: ExitReason = "shutdown") -> Awaitable[object]:
-        """Stop the process for good; await the result to wait until it has ended, which gives the reason.
+        """Stop the process for good; the result can be awaited: it waits for the end, and gives the exit reason.
 
-        Raises `NoProcess` when it has ended before, and `BadOption` for a value that is no reason. To await it in a
-        callback of the process itself, or of one that it supervises, raises `WaitForSelf`.
+        Raises `NoProcess` when the process has ended already, and `BadOption` for an invalid reason. To await the
+        result in a callback of the process itself, or of a process that it supervises, raises `WaitForSelf`.
         """
         self._check("stop of")
         check_reason(reason)
@@ -150,10 +149,9 @@ class Ref(Generic[S_co]):
         return asyncio.shield(cast("asyncio.Future[object]", self._process.terminated))
 
     async def ended(self) -> ExitReason:
-        """Wait until the process has ended for good, which no restart follows; return why.
+        """Wait until the process has ended for good, so that no restart follows; return the exit reason.
 
-        From any coroutine on the loop; on cancellation nothing has changed. Raises `WaitForSelf` in a callback of the
-        process itself, which would wait forever.
+        On cancellation nothing has changed. Raises `WaitForSelf` in a callback of the process itself.
         """
         process = self._process
         process.scheduler.check_loop("wait for the end of", process.name, _THREADSAFE)
@@ -196,22 +194,22 @@ def _time_out(reply: asyncio.Future[object], name: str, seconds: float) -> None:
 
 
 def process_behind(ref: Ref[S], doing: str) -> Process[object]:
-    """Return the process that a reference stands for, if it is to be had here. Raises as `Scheduler.check_loop`."""
+    """Return the process of a reference, if it may be used here. Raises as `Scheduler.check_loop`."""
     if not isinstance(ref, Ref):
         raise BadOption("ref", ref, "the Ref of a process")
-    process = cast("Process[object]", ref._process)  # noqa: SLF001 - this file's own
+    process = cast("Process[object]", ref._process)  # noqa: SLF001 - both are of this file
     process.scheduler.check_loop(doing, process.name)
     return process
 
 
 def _waiting_callback() -> Process[object] | None:
-    """Return the process whose running callback is what waits now; a task that it has begun is another matter."""
+    """Return the process whose callback waits now; None in a task that a callback has begun."""
     process = CURRENT.get(None)
     return process if process is not None and process.is_awaiting() else None
 
 
 def _check_circle(sender: Process[object], receiver: Process[object]) -> None:
-    """Raise `CastCircle` when `receiver` waits, by way of others maybe, for room in the mailbox of `sender`."""
+    """Raise `CastCircle` when `receiver` waits, directly or through others, for a place in the mailbox of `sender`."""
     names = [sender.name]
     process: Owner | None = receiver
     while isinstance(process, Process):
@@ -222,13 +220,13 @@ def _check_circle(sender: Process[object], receiver: Process[object]) -> None:
 
 
 def calling_process() -> Process[object] | None:
-    """Return the process whose callback runs now; None in a task that a callback has begun, and outside of any."""
+    """Return the process whose callback runs now; None in a task of a callback, and outside of processes."""
     process = CURRENT.get(None)
     return process if process is not None and process.is_in_callback() else None
 
 
 def check_end_of(process: Process[object], what: str) -> None:
-    """Raise `WaitForSelf` in a callback of `process`, or of one that it supervises, for such an end never comes."""
+    """Raise `WaitForSelf` in a callback of `process`, or of a process that it supervises: its end would never come."""
     calling = calling_process()
     if calling is not None and _is_part_of(calling, process):
         raise WaitForSelf(calling.name, what)
@@ -239,7 +237,7 @@ def _is_part_of(process: Process[object], whole: Process[object]) -> bool:
 
 
 class OwnEnd:
-    """The end of a process that one of its callbacks has stopped: others may await it, and the callback may not."""
+    """The end of a process that was stopped in a callback: other code may await it, its own callbacks may not."""
 
     __slots__ = ("_process",)
 

@@ -1,4 +1,4 @@
-"""Processes under keys of any kind: to find one, to find many, and to publish to subscribers."""
+"""`Registry`: finds processes by keys, and publishes to all processes under one key."""
 
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, Literal, NamedTuple, cast
@@ -9,29 +9,28 @@ from headrace.otp.ref import Ref, S, process_behind
 from headrace.otp.scheduler import Scheduler
 
 KeyMode = Literal["unique", "duplicate"]
-"""Whether a key has one process, or any number of them."""
+"""Whether a key has one process, or any number."""
 
 _KEYS: Final = ("unique", "duplicate")
 
 
 class RegistryEntry(NamedTuple, Generic[S]):
-    """A process under a key, and the value given with it."""
+    """A process under a key, and the value registered with it."""
 
     ref: Ref[S]
     value: object
 
 
 class Registry(Generic[S]):
-    """Who lives under which key (OTP's `Registry`).
+    """Processes by key (OTP's `Registry`). For the thread of the loop on which the processes live.
 
-    An entry is gone when the *life* of its process ends, by a crash as well: `init` makes it again after a restart.
-    With `"unique"` keys a key has one process; with `"duplicate"` ones any number, and one process may be there more
-    than once: `dispatch` is publish and subscribe then. All of it is for the thread of the loop on which the processes
-    live.
+    An entry is removed when the *life* of its process ends, also by a crash; `init` makes it again after a restart. A
+    `"unique"` key has one process. A `"duplicate"` key has any number, and one process may be there several times; with
+    `dispatch` this is publish and subscribe.
     """
 
     def __init__(self, keys: KeyMode = "unique") -> None:
-        """Be empty. Raises `BadOption` for another kind of keys."""
+        """Make an empty registry. Raises `BadOption` for another kind of keys."""
         if keys not in _KEYS:
             raise BadOption("keys", keys, "'unique' or 'duplicate'")
         self._is_unique = keys == "unique"
@@ -44,10 +43,10 @@ class Registry(Generic[S]):
         return sum(map(len, self._entries.values()))
 
     def register(self, key: Hashable, ref: Ref[S] | None = None, value: object = None) -> None:
-        """Enter a process, the one that runs unless `ref` says another, under `key`.
+        """Register a process under `key`: the process of `ref`, or the one that runs now.
 
-        Raises `NameTaken` when a unique key has a process, be it the same, `NoProcess` when the process does not live,
-        and `OutsideProcess` when none runs and none was given.
+        Raises `NameTaken` when a unique key has a process already, even this one; `NoProcess` when the process does not
+        run; and `OutsideProcess` without `ref` outside of a process.
         """
         process = self._process(ref)
         if not process.is_running:
@@ -64,7 +63,7 @@ class Registry(Generic[S]):
         keys.append(key)
 
     def unregister(self, key: Hashable, ref: Ref[S] | None = None) -> None:
-        """Take out all entries of a process, the one that runs unless `ref` says another, under `key`."""
+        """Remove all entries under `key` of a process: the process of `ref`, or the one that runs now."""
         process = self._process(ref)
         keys = self._keys.get(process, [])
         if key in keys:
@@ -75,7 +74,7 @@ class Registry(Generic[S]):
                 process.remove_on_exit(self)
 
     def update_value(self, key: Hashable, update: Callable[[object], object], ref: Ref[S] | None = None) -> None:
-        """Change the value of a process's entries under `key` to what `update` makes of it."""
+        """Replace the value of each entry of a process under `key` by `update(value)`."""
         process = self._process(ref)
         entries = self._entries.get(key, [])
         entries[:] = [
@@ -83,23 +82,23 @@ class Registry(Generic[S]):
         ]
 
     def lookup(self, key: Hashable) -> list[RegistryEntry[S]]:
-        """Return the entries under `key`, oldest first: none, one, or with duplicate keys any number."""
+        """Return the entries under `key`, oldest first."""
         self._check("lookup in")
         return list(self._entries.get(key, ()))
 
     def whereis(self, key: Hashable) -> Ref[S]:
-        """Return the process under `key`, the oldest of several; raise `NoProcess` when there is none."""
+        """Return the process under `key`, the oldest of several. Raises `NoProcess` when there is none."""
         entries = self.lookup(key)
         if not entries:
             raise NoProcess(str(key))
         return entries[0].ref
 
     def keys(self, ref: Ref[S] | None = None) -> list[Hashable]:
-        """Return the keys of a process, the one that runs unless `ref` says another, in the order of their entries."""
+        """Return the keys of a process, oldest first: the process of `ref`, or the one that runs now."""
         return list(self._keys.get(self._process(ref), ()))
 
     def dispatch(self, key: Hashable, function: Callable[[list[RegistryEntry[S]]], object]) -> None:
-        """Call `function`, here and now, with the entries under `key`, oldest first, unless there are none.
+        """Call `function` at once with the entries under `key`, oldest first, unless there are none.
 
         ``registry.dispatch("news", lambda entries: [entry.ref.info("hello") for entry in entries])`` publishes.
         """
@@ -117,7 +116,7 @@ class Registry(Generic[S]):
         return process
 
     def _adopt(self, scheduler: Scheduler) -> None:
-        """Belong to the loop of the registered processes."""
+        """Bind the registry to the loop of the registered processes."""
         if self._keys:
             self._check("entry into")
         self._scheduler = scheduler
@@ -127,7 +126,7 @@ class Registry(Generic[S]):
             self._scheduler.check_loop(doing, "registry")
 
     def _forget(self, process: Process[object]) -> None:
-        """Take out all entries of a process, whose life has ended."""
+        """Remove all entries of a process whose life has ended."""
         for key in dict.fromkeys(self._keys.pop(process, ())):
             self._take_out(process, key)
 

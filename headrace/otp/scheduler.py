@@ -22,7 +22,7 @@ async def every(
     clock: Callable[[], float] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Never:
-    """Call `periodic_task` every `seconds`, and await what it returns, until cancelled or until it raises.
+    """Call `periodic_task` every `seconds`, and await its result, until cancelled or until it raises.
 
     The first call comes after `seconds`, or with `at_once` without a wait. The argument is the number of seconds by
     which the call is late: it shows how busy the loop is. A call that was missed is not made up for. The owner runs
@@ -41,7 +41,7 @@ async def every(
 
 
 def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
-    """Tell of a crash; `restarts` is how often the process had been restarted before."""
+    """Log a crash and emit it; `restarts` counts the restarts before this crash."""
     if isinstance(reason, HeadraceError):
         LOG.error("process %r ended: %s", name, describe(reason))
     else:
@@ -50,7 +50,7 @@ def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restart
 
 
 def report_failed_start(telemetry: Telemetry, name: str, reason: BaseException) -> None:
-    """Report a crash before the process ever ran to telemetry; its starter gets `StartFailed`, so it is not logged."""
+    """Emit a crash before the process ever ran. It is not logged, since the starter gets `StartFailed`."""
     LOG.debug("process %r could not start", name, exc_info=reason)
     _emit_failure(telemetry, name, reason, 0)
 
@@ -60,7 +60,7 @@ def _emit_failure(telemetry: Telemetry, name: str, reason: BaseException, restar
 
 
 def report_failed_end(name: str, error: BaseException) -> None:
-    """Tell of what a step of an end raised: the end goes on."""
+    """Log an error that one step of an exit raised. The exit goes on."""
     LOG.error("process %r raised while it ended", name, exc_info=error)
 
 
@@ -72,13 +72,13 @@ SLOW_CALLBACK: Final = ("headrace", "scheduler", "slow_callback")
 
 
 IDLE: Final = 0
-"""The turn found nothing to do, or did it all."""
+"""The turn did all the work, or found none."""
 BLOCKED: Final = 1
 """The process waits for demand from downstream."""
 MORE: Final = 2
-"""The process has more to do: it goes to the end of the line."""
+"""The process has more work: it goes to the end of the ready queue."""
 HANDLED: Final = 3
-"""The turn handled a batch, whose time belongs in the histogram; so did it with each outcome above."""
+"""The turn handled a batch, so its time is counted in the histogram. This holds for the two outcomes below, too."""
 HANDLED_BLOCKED: Final = 4
 HANDLED_MORE: Final = 5
 
@@ -88,38 +88,38 @@ DURATION_BOUNDS: Final = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1
 _NO_COUNTS: Final = (0,) * (len(DURATION_BOUNDS) + 1)
 
 QUICK_SECONDS: Final = DURATION_BOUNDS[0]
-"""Most batches are handled within the first bound; they are counted without a search."""
+"""Most batches are handled within the first bound, and are counted without a search."""
 
 SLICE_SECONDS: Final = 0.002
-"""The loop gets an iteration this often, or after each turn, whichever is longer."""
+"""The loop gets an iteration every 2 ms, or after a turn that takes longer."""
 
 SLOW_CALLBACK_SECONDS: Final = 0.05
-"""A turn that holds the loop for longer is named in the log: timers, sockets and other stages waited for it."""
+"""A longer turn is reported as slow: timers, sockets and other stages had to wait for it."""
 
 NAMED_HOLDERS: Final = 100
-"""So many kinds of short-lived processes that held the loop are named in the log."""
+"""At most this number of kinds of short-lived processes are logged for slow callbacks."""
 
 _CLOCK: Final = Clock()
 
 UNMEASURED_TURNS: Final = 1000
-"""Turns in a slice when no clock is read."""
+"""The number of turns in a slice of a scheduler that reads no clock."""
 
 
 class Owner(Protocol):
-    """The process to which turns belong."""
+    """The process whose turns the scheduler runs."""
 
     def fail_turn(self, error: BaseException) -> None:
         """Called when a turn raises `error`."""
 
     def report_slow_callback(self, seconds: float) -> None:
-        """Called when a turn held the loop for a long time."""
+        """Called when a turn held the loop for `seconds`, which is too long."""
 
 
 class _NoProcess:
-    """The owner of turns that are taken no more."""
+    """The owner of the turns of a process that has ended."""
 
     def turn(self) -> int:
-        """Find nothing to do."""
+        """Do nothing."""
         return IDLE
 
     def fail_turn(self, error: BaseException) -> None:
@@ -133,10 +133,10 @@ _NOBODY: Final = _NoProcess()
 
 
 class TurnTimes:
-    """A process's place in the ready queue, and what its turns cost, in seconds.
+    """The position of a process in the ready queue, and the time of its turns, in seconds.
 
-    `run` is one turn. A process is blocked from one turn that ends so to the next
-    that does not; what its turns took meanwhile is not counted.
+    `run` takes one turn. A process is blocked from the turn that reports it to the next turn that does not; the time of
+    the turns between is not counted as blocked.
     """
 
     __slots__ = (
@@ -177,42 +177,42 @@ class TurnTimes:
         self._busy_before = 0.0
 
     def dispose(self, name: str, advice: str) -> None:
-        """Drop the reference to the owner; its name is kept in case that this last turn has held the loop."""
+        """Drop the reference to the owner. The name is kept for the log, in case that this last turn was slow."""
         self.owner = _NOBODY
         self.last_holder = name, advice
         self.run = _NOBODY.turn
 
     def handled(self, seconds: float) -> None:
-        """Count one batch of an async callback, which took `seconds` from its start to its end, waiting included."""
+        """Count a batch of an async callback, which took `seconds` from start to end, waits included."""
         self.handled_seconds += seconds
         self.later_seconds += seconds
         self.slow(seconds)
 
     def worked(self, seconds: float) -> None:
-        """Count work beside turns: a step of an async callback, or a call in a thread or an OS process."""
+        """Count work outside of turns: a step of an async callback, or a call in a thread or an OS process."""
         self.step_seconds += seconds
 
     def slow(self, seconds: float) -> None:
-        """Count one batch in its bucket, but not in the sum."""
+        """Count a batch in its bucket, but not in the sum."""
         if self._counts is None:
             self._counts = list(_NO_COUNTS)
         self._counts[bisect_left(DURATION_BOUNDS, seconds)] += 1
 
     def counts(self) -> tuple[int, ...]:
-        """Return the batches per bucket of `DURATION_BOUNDS`, and those above."""
+        """Return the number of batches in each bucket of `DURATION_BOUNDS`, and above the last bound."""
         counts = _NO_COUNTS if self._counts is None else self._counts
         return (counts[0] + self.quick, *counts[1:])
 
     def total(self) -> int:
-        """Return the number of turns; batches that were handled by an async callback count once more at their end."""
+        """Return the number of turns. A batch of an async callback counts once more, at its end."""
         return sum(self.counts()) + self.other_turns
 
     def busy_seconds(self) -> float:
-        """Return the time of all turns and of the work beside them; the waits of async callbacks are not counted."""
+        """Return the time of all turns and of the work outside of turns, without the waits of async callbacks."""
         return self.handled_seconds - self.later_seconds + self.other_seconds + self.step_seconds
 
     def changed(self, outcome: int, now: float) -> None:
-        """Called when a turn ended with another outcome than the one before."""
+        """Called when a turn ended with another outcome than the turn before."""
         self.outcome = outcome
         is_blocked = outcome in (BLOCKED, HANDLED_BLOCKED)
         if is_blocked is not self.is_blocked:
@@ -222,7 +222,7 @@ class TurnTimes:
             self._busy_before = self.busy_seconds()
 
     def blocked_seconds(self, now: float) -> float:
-        """Return for how long the process has waited for demand, ever."""
+        """Return the time that the process has waited for demand, over its whole life."""
         if not self.is_blocked:
             return self._blocked_seconds
         return self._blocked_seconds + (now - self._since) - (self.busy_seconds() - self._busy_before)
@@ -237,8 +237,9 @@ def running_loop(what: str) -> asyncio.AbstractEventLoop:
 
 
 _SCHEDULERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, "WeakSet[Scheduler]"]] = WeakKeyDictionary()
-"""The one state of a module that there is: whoever asks what lives on a loop (`tree`) has been handed no scheduler, for
-nobody is to hand them all on. Nothing is kept alive by it, and no turn is decided by it."""
+"""The only module state: `tree` finds the schedulers of a loop here, since its callers hold no scheduler. The
+references are weak.
+"""
 
 
 def schedulers_of(loop: asyncio.AbstractEventLoop) -> "list[Scheduler]":
@@ -247,11 +248,10 @@ def schedulers_of(loop: asyncio.AbstractEventLoop) -> "list[Scheduler]":
 
 
 class Scheduler:
-    """The ready queue of one event loop. Handed to every process that lives on it; never global.
+    """The ready queue of one event loop. It is handed to each process on that loop, and is never global.
 
-    Guarantees: a turn that raises anything at all leaves the scheduler running; processes get their turns in the order
-    in which they became ready; the loop gets an iteration at least every 2 ms or after every turn, whichever is
-    longer.
+    Guarantees: a turn that raises leaves the scheduler running; processes get their turns in the order in which they
+    became ready; the loop gets an iteration at least every 2 ms, or after a turn that takes longer.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class Scheduler:
         measure: bool = True,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """Bind to the running loop, and emit to `telemetry`, or to one of its own.
+        """Bind to the running loop, and emit to `telemetry`, or to a `Telemetry` of its own.
 
         Without `measure` no turn is timed, and a slice is a fixed number of turns.
         """
@@ -273,9 +273,9 @@ class Scheduler:
         self.telemetry = Telemetry() if telemetry is None else telemetry
         self._interrupt_handler: Callable[[BaseException], None] | None = None
         self.waiting: dict[Owner, Owner] = {}
-        """Processes whose callback waits for room in a full mailbox: whose that is."""
+        """Processes whose callback waits for room in a full mailbox, each with the owner of that mailbox."""
         self.roots: set[Owner] = set()
-        """Processes that live and have no supervisor."""
+        """The processes that run and have no supervisor."""
         _SCHEDULERS.setdefault(self.loop, WeakSet()).add(self)
         self._named_holders: set[str] = set()
         self._slice_seconds = slice_seconds
@@ -286,7 +286,7 @@ class Scheduler:
         self._context = copy_context()
 
     def wake(self, turns: TurnTimes) -> None:
-        """Give a process a turn soon; once, however often it is woken before. Loop's thread only."""
+        """Give a process one turn soon, however often it is woken before that turn. Only for the loop's thread."""
         if not turns.is_ready:
             turns.is_ready = True
             self._ready.append(turns)
@@ -295,13 +295,13 @@ class Scheduler:
                 self.loop.call_soon(self._run, context=self._context)
 
     def time(self) -> float:
-        """Return when this turn began; outside of turns, what the clock says."""
+        """Return the time at which this turn began, or outside of turns the time now."""
         return self.now if self._is_in_slice else self.clock()
 
     def start_task(self, work: Coroutine[object, object, None], context: Context, name: str) -> asyncio.Task[None]:
-        """Start the one task of a process: no other code starts tasks.
+        """Start the task of a process. No other code starts tasks.
 
-        It begins in an iteration of its own, whatever the loop's task factory: an eager one would begin within a turn.
+        The task begins in a later iteration, whatever the loop's task factory: an eager task would begin within a turn.
         """
         return asyncio.Task(work, loop=self.loop, context=context, name=name)
 
@@ -315,10 +315,10 @@ class Scheduler:
             raise ForeignThread(what, instead)
 
     def check_loop(self, doing: str, name: str, instead: str = "loop.call_soon_threadsafe") -> None:
-        """Refuse a call on process `name` from outside this loop.
+        """Refuse a call to process `name` from outside this loop.
 
-        Raises `ForeignThread`, which advises `instead`, `ForeignLoop` within another running loop, and `NoProcess`
-        when this one is closed. Where no loop runs it is let pass: it may run later.
+        Raises `ForeignThread`, which advises `instead`; `ForeignLoop` in another running loop; and `NoProcess` when
+        this loop is closed. Where no loop runs the call is allowed, since this loop may run later.
         """
         try:
             running = asyncio.get_running_loop()
@@ -345,7 +345,7 @@ class Scheduler:
                 self.now = last
                 try:
                     outcome = turns.run()
-                except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is its duty
+                except BaseException as error:  # noqa: BLE001 - the scheduler goes on, whatever a turn raises
                     outcome = self._failed(turns, error)
                 now = clock()
                 elapsed = now - last
@@ -403,7 +403,7 @@ class Scheduler:
                 turns.is_ready = False
                 try:
                     outcome = turns.run()
-                except BaseException as error:  # noqa: BLE001 - going on, whatever a turn raises, is its duty
+                except BaseException as error:  # noqa: BLE001 - the scheduler goes on, whatever a turn raises
                     outcome = self._failed(turns, error)
                 if (outcome == HANDLED_MORE or outcome == MORE) and not turns.is_ready:  # noqa: PLR1714, SIM109 - twice as fast
                     turns.is_ready = True
@@ -434,6 +434,6 @@ class Scheduler:
             return
         try:
             self._interrupt_handler(error)
-        except BaseException as raised:  # noqa: BLE001 - whoever is interrupted must not end the scheduler
+        except BaseException as raised:  # noqa: BLE001 - a handler that fails must not end the scheduler
             what = "headrace could not begin to drain"
             self.loop.call_exception_handler({"message": what, "exception": raised})

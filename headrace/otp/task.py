@@ -1,4 +1,4 @@
-"""Task: one function that runs to its end in a process of its own."""
+"""`Task`: one function that runs in a process of its own."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,19 +24,19 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 RESULT_SECONDS: Final = 5.0
-"""How long a result is waited for by default (OTP's default)."""
+"""How long `result` waits by default (OTP's default)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[R_co]):
-    """A task has done its work, and this is its result."""
+    """The task has returned `result`."""
 
     result: R_co
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task has ended without a result, and this is why."""
+    """The task has ended without a result, for `reason`."""
 
     reason: ExitReason
 
@@ -44,16 +44,16 @@ class Failed:
 class Task(Generic[R_co]):
     """A function that runs in a process of its own, and the handle to it.
 
-    `Task.start(function, *args)` fires and forgets; `task = Task.spawn(function, *args)` is for a caller that wants
-    the result, with `await task.result()`. The function is `def` or `async def`; one that blocks blocks the loop.
+    `Task.start(function, *args)` ignores the result; `task = Task.spawn(function, *args)` is for a caller that awaits
+    it with `await task.result()`. The function is `def` or `async def`; if it blocks, it blocks the loop.
     """
 
     __slots__ = ("_is_owned", "_owner", "_process")
 
     def __init__(self, process: TaskProcess, *, is_owned: bool = False) -> None:
-        """Be the handle to `process`.
+        """Make the handle to `process`.
 
-        One that is owned ends when the wait for its result is cancelled, and is linked to the process that runs now.
+        An owned task ends when the wait for its result is cancelled, and is linked to the process that runs now.
         """
         self._process = process
         self._is_owned = is_owned
@@ -76,10 +76,10 @@ class Task(Generic[R_co]):
 
     @staticmethod
     def start(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
-        """Run a function, and forget it: no failure of it reaches its caller (OTP's `Task.start`).
+        """Run a function in a later turn, without reporting its failure to the caller (OTP's `Task.start`).
 
-        It begins in a later turn. A failure is logged and emits the telemetry event `("headrace", "task", "failed")`.
-        From any coroutine or callback on the loop; raises `ForeignThread` elsewhere.
+        A failure is logged and emits the telemetry event `("headrace", "task", "failed")`. Raises `ForeignThread`
+        outside of the thread of a running loop.
         """
         return Task(_started(function, args, kwargs))
 
@@ -92,12 +92,12 @@ class Task(Generic[R_co]):
 
     @staticmethod
     def spawn(function: Callable[..., object], *args: object, **kwargs: object) -> "Task[object]":
-        """Run a function whose result is wanted (OTP's `Task.async`).
+        """Run a function for its result (OTP's `Task.async`).
 
-        It belongs to its caller: when the wait for its result is cancelled, it is, too; and a process that
-        starts one in a callback is linked to it, so that the failure of either ends the other, unless the process
-        traps exits. Where a failure is to be dealt with, start it by `TaskSupervisor.async_nolink`. A failure that
-        no caller waits for is logged.
+        The task belongs to its caller: it is cancelled when the wait for its result is cancelled. In a callback of a
+        process it is linked to that process: a failure of either ends the other, unless the process traps exits. To
+        handle a failure instead, use `TaskSupervisor.async_nolink`. A failure is logged unless a caller waits for the
+        result.
         """
         return Task(_started(function, args, kwargs), is_owned=True)
 
@@ -105,7 +105,7 @@ class Task(Generic[R_co]):
     def child_spec(
         function: Callable[..., object], *args: object, name: str | None = None, restart: Restart = "temporary"
     ) -> ChildSpec[object]:
-        """Return the spec of a child that runs a function to its end; OTP's default is never to restart it."""
+        """Return the spec of a child that runs a function to its end, by default without a restart (as in OTP)."""
         return ChildSpec(function, name, restart, args=args, is_task=True)
 
     @overload
@@ -149,12 +149,12 @@ class Task(Generic[R_co]):
         return_exceptions: bool = False,
         **options: Unpack[StreamOptions],
     ) -> AsyncGenerator[object, None]:
-        """Run a function over each element of any iterable or async iterable, and give the results.
+        """Run a function for each element of an iterable or async iterable, and yield the results.
 
-        The source is pulled only as results are taken; `StreamOptions` has the other rules. The first element
-        that fails ends the stream with `TaskFailed`, unless errors are to be given in their place. However it is left
-        (at its end, by an error, `break`, `aclose` or cancellation), elements in flight are cancelled, and the source
-        closed. Raises `BadOption` at once.
+        The source is pulled only as results are consumed; `StreamOptions` has the other rules. The first element that
+        fails ends the stream with `TaskFailed`; with `return_exceptions` its error takes the place of its result.
+        However the stream ends (by its end, an error, `break`, `aclose` or cancellation), the elements in flight are
+        cancelled and the source is closed. Raises `BadOption` at once.
         """
         scheduler = present_scheduler(task_name(function))
 
@@ -168,25 +168,25 @@ class Task(Generic[R_co]):
 
     @property
     def name(self) -> str:
-        """The name of the function that it runs."""
+        """The name of the function."""
         return self._process.name
 
     @property
     def ref(self) -> Ref[object]:
-        """The reference to its process, which others may link and monitor."""
+        """The reference of the process, for links and monitors."""
         return Ref(self._process)
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs, or is about to."""
+        """Whether the task starts or runs."""
         return self.ref.is_alive
 
     async def result(self, timeout_seconds: float | None = RESULT_SECONDS) -> R_co:
-        """Return the result of the function (OTP's `await`); call it as often as you like.
+        """Return the result of the function (OTP's `await`). It may be called several times.
 
-        Raises `TaskFailed` when it has ended without a result, with what it raised as the cause, and `TaskTimeout`
-        when it takes longer; it goes on then. `CallToSelf` and `ForeignThread` at once. On cancellation a task of
-        `Task.spawn` is cancelled and waited for; any other goes on.
+        Raises `TaskFailed` when the task has ended without a result, with its error as the cause; `TaskTimeout` when it
+        takes longer, and goes on; `CallToSelf` and `ForeignThread` at once. On cancellation a task of `Task.spawn` is
+        cancelled and waited for; any other task goes on.
         """
         outcome = await self.yield_(timeout_seconds)
         if outcome is None:
@@ -196,9 +196,9 @@ class Task(Generic[R_co]):
         return outcome.result
 
     async def yield_(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
-        """Return how it ended, or None when it has not ended in time; never raise for it (OTP's `yield`).
+        """Return how the task ended, or None when it has not ended in time (OTP's `yield`). A failure is not raised.
 
-        None as timeout waits for ever; raises `BadOption` if it is no time. Cancellation is that of `result`.
+        A timeout of None is no limit; other values raise `BadOption`. Cancellation is as in `result`.
         """
         self._check()
         check_timeout("timeout_seconds", timeout_seconds)
@@ -215,17 +215,17 @@ class Task(Generic[R_co]):
         return self._outcome()
 
     async def shutdown(self, timeout_seconds: float | None = RESULT_SECONDS) -> Finished[R_co] | Failed | None:
-        """End its link and cancel it; return how it ended, or None when it has not ended in time (OTP's `shutdown`).
+        """Unlink and cancel the task; return how it ended, or None when it has not ended in time (OTP's `shutdown`).
 
-        A result that it had by then is not lost. What does not end when cancelled is left behind after its shutdown
-        time, and ends nowhere else.
+        A result that was there before is returned. A task that does not end when cancelled is left behind after its
+        shutdown time.
         """
         self._check()
         self._kill()
         return await self.yield_(timeout_seconds)
 
     def _kill(self) -> None:
-        """Cancel it, which is no failure to the process that started it."""
+        """Cancel the task, without a failure to the process that started it."""
         if self._owner is not None:
             unlink(self._owner, self._process)
         self._process.kill()

@@ -1,4 +1,4 @@
-"""A function over a stream of elements, a task for each: so many at a time, pulled as the results are taken."""
+"""`TaskStream`: runs a function for each element of a source, a limited number at a time."""
 
 import asyncio
 from collections import deque
@@ -18,23 +18,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_CONCURRENCY: Final = 10
-"""How many elements are in flight by default."""
+"""The default number of elements in flight."""
 
 ELEMENT_SECONDS: Final = 5.0
-"""How long an element may take by default (OTP's default)."""
+"""How long one element may take by default (OTP's default)."""
 
 TaskSource = AsyncIterable[T] | Iterable[T]
 Start = Callable[[str, Callable[[], object]], TaskProcess]
-"""Starts a task of a name."""
+"""Starts a task with the given name."""
 
 
 class StreamOptions(TypedDict, total=False):
-    """How a stream of tasks goes.
+    """The options of a stream of tasks.
 
-    `max_concurrency` elements are in flight at a time (10), and as many again may wait to be taken. `ordered` gives
-    results in the order of the source (the default), else as they come. An element may take `timeout_seconds` (5, None
-    for ever); then its task is cancelled, and `on_timeout` says what that means: `"exit"` ends the stream with
-    `TaskTimeout`, `"kill_task"` fails that element alone.
+    At most `max_concurrency` elements (10) are in flight, and as many results may wait. With `ordered` (the default)
+    results come in the order of the source, otherwise as they are ready. After `timeout_seconds` (5; None is no limit)
+    the task of an element is cancelled; then `on_timeout="exit"` (the default) ends the stream with `TaskTimeout`, and
+    `"kill_task"` fails that element alone.
     """
 
     max_concurrency: int
@@ -45,7 +45,7 @@ class StreamOptions(TypedDict, total=False):
 
 @dataclass(slots=True, eq=False)
 class _Element:
-    """One element in flight, or waiting to be taken."""
+    """An element in flight, or with a result that waits."""
 
     process: TaskProcess
     deadline: asyncio.TimerHandle | None = None
@@ -53,9 +53,9 @@ class _Element:
 
 
 class TaskStream(Generic[T, R]):
-    """Elements in flight, and their results. Always: in flight ≤ `max_concurrency`, in flight + untaken ≤ twice that.
+    """Elements in flight, and their results. Always: in flight ≤ `max_concurrency`; in flight + waiting ≤ twice that.
 
-    A task of its own, the reader, enters the source, pulls it and closes it.
+    A task of its own, the reader, pulls the source and closes it.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class TaskStream(Generic[T, R]):
             raise BadOption("on_timeout", self._on_timeout, "'exit' or 'kill_task'")
 
     async def results(self, scheduler: Scheduler, *, return_exceptions: bool) -> AsyncGenerator[R | ProcessError, None]:
-        """Give each result; an element's error is raised, or given in its place.
+        """Yield each result; an element's error is raised, or yielded in its place.
 
-        However this is left, elements in flight are cancelled, and the source closed, before it is through.
+        However this ends, the elements in flight are cancelled and the source is closed first.
         """
         reader = TaskProcess(f"{self._name} stream", self._read_source, scheduler)
         reader.terminated.add_done_callback(self._source_ended)
@@ -137,7 +137,7 @@ class TaskStream(Generic[T, R]):
                     self._launch(await anext(elements))
         except StopAsyncIteration:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever the source raises is for whoever takes the results
+        except Exception as error:  # noqa: BLE001 - the consumer of the results gets any error of the source
             self._source_error = error
 
     async def _room(self) -> bool:
@@ -145,14 +145,14 @@ class TaskStream(Generic[T, R]):
         return not self._is_left
 
     def _source_ended(self, terminated: asyncio.Future[ExitReason]) -> None:
-        """Called when the reader has ended: the source is dry, or the reader was stopped."""
+        """Called when the reader has ended: the source is exhausted, or the reader was stopped."""
         self._is_dry = True
         if terminated.result() != "normal" and self._source_error is None:
             self._source_error = TaskFailed(f"{self._name} stream", terminated.result())
         self._changed.set()
 
     def _launch(self, value: T) -> None:
-        if self._is_left:  # the source ignored that the reader was cancelled
+        if self._is_left:  # the source ignored the cancellation of the reader
             return
         element = _Element(self._start(self._name, partial(self._function, value)))
         element.process.watchers += 1
@@ -187,7 +187,7 @@ class TaskStream(Generic[T, R]):
             self._has_room.clear()
 
     async def _end(self, reader: TaskProcess) -> None:
-        """Cancel all that is in flight, and wait for it."""
+        """Cancel all elements in flight, and wait for them."""
         self._is_left = True
         processes = [reader, *(element.process for element in self._in_flight)]
         for process in processes:
@@ -197,7 +197,7 @@ class TaskStream(Generic[T, R]):
 
 
 async def _elements(source: TaskSource[T]) -> AsyncGenerator[T, None]:
-    """Give the elements of a source, and close it if it can be closed."""
+    """Yield the elements of a source, and close it if it can be closed."""
     if isinstance(source, AsyncIterable):
         iterator = aiter(source)
         try:

@@ -1,4 +1,4 @@
-"""TaskSupervisor: tasks that end with it."""
+"""`TaskSupervisor`: tasks that end with their supervisor."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
@@ -24,8 +24,8 @@ T = TypeVar("T")
 class TaskSupervisor(SupervisorProcess):
     """Tasks without a restart, which end with their supervisor (OTP's `Task.Supervisor`).
 
-    `async with TaskSupervisor("tasks") as tasks:` or as a child of a `Supervisor`. When it stops, its tasks have
-    `shutdown_seconds` to come to their end, all at once; what goes on is cancelled then.
+    Use `async with TaskSupervisor("tasks") as tasks:`, or make it a child of a `Supervisor`. When it stops, all its
+    tasks have `shutdown_seconds` to end, and are cancelled then.
     """
 
     __slots__ = ("_settings", "_tasks", "max_children")
@@ -40,7 +40,7 @@ class TaskSupervisor(SupervisorProcess):
         max_children: int | None = None,
         shutdown_seconds: float | None = SHUTDOWN_SECONDS,
     ) -> None:
-        """Live on `scheduler`, or on a new one of the running loop, with at most `max_children` tasks at a time."""
+        """Run on `scheduler`, or on a new one of the running loop, with at most `max_children` tasks at a time."""
         super().__init__(name, scheduler)
         if max_children is not None:
             check_count("max_children", max_children, 1, ", or None for any number")
@@ -54,16 +54,16 @@ class TaskSupervisor(SupervisorProcess):
     def start_child(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
 
     def start_child(self, function: Callable[..., object], *args: object, **kwargs: object) -> Task[object]:
-        """Run a function in a process under this supervisor: forget the task, or wait for its result.
+        """Run a function in a process under this supervisor. The caller may ignore the task or wait for its result.
 
-        Its failure harms no other process; one that no caller waits for is logged, and each emits a telemetry event. It
-        goes on when its caller is cancelled. Raises `TooManyChildren`, `NoProcess` when the supervisor does not run,
-        and `ForeignThread`.
+        A failure ends no other process. It emits a telemetry event, and is logged unless a caller waits. The task goes
+        on when its caller is cancelled. Raises `TooManyChildren`, `NoProcess` when the supervisor does not run, and
+        `ForeignThread`.
         """
         return Task(self._started(task_name(function), partial(function, *args, **kwargs)))
 
     async_nolink = start_child
-    """OTP's word for a task whose result is wanted, and whose failure is not its caller's."""
+    """OTP's name for a task with a result, whose failure does not end its caller."""
 
     @overload
     def spawn(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
@@ -71,7 +71,7 @@ class TaskSupervisor(SupervisorProcess):
     def spawn(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Task[R]: ...
 
     def spawn(self, function: Callable[..., object], *args: object, **kwargs: object) -> Task[object]:
-        """Do what `Task.spawn` does, under this supervisor (OTP's `Task.Supervisor.async`)."""
+        """Run a function as `Task.spawn` does, under this supervisor (OTP's `Task.Supervisor.async`)."""
         return Task(self._started(task_name(function), partial(function, *args, **kwargs)), is_owned=True)
 
     @overload
@@ -119,12 +119,12 @@ class TaskSupervisor(SupervisorProcess):
         return_exceptions: bool = False,
         **options: Unpack[StreamOptions],
     ) -> AsyncGenerator[object, None]:
-        """Do what `Task.async_stream` does, with the elements' tasks under this supervisor, and within its bound."""
+        """Run a stream as `Task.async_stream` does, with its tasks under this supervisor and within `max_children`."""
         stream = TaskStream(function, source, options, self._started)
         return stream.results(self.scheduler, return_exceptions=return_exceptions)
 
     def children(self) -> list[Task[object]]:
-        """Return the tasks that have not ended, first started first."""
+        """Return the tasks that have not ended, in the order of their start."""
         return [Task(process) for process in self.child_entries()]
 
     def _started(self, name: str, work: Callable[[], object]) -> TaskProcess:

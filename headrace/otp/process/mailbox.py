@@ -18,7 +18,7 @@ from headrace.telemetry.events import LOG
 
 @dataclass(slots=True, eq=False)
 class Envelope:
-    """One call (it has a `reply`), cast (it has a `method` only) or info (it has neither)."""
+    """A call (it has a `reply`), a cast (it has a `method` only) or an info (it has neither)."""
 
     method: Callable[..., object] | None
     args: tuple[object, ...] = ()
@@ -27,19 +27,19 @@ class Envelope:
 
     @property
     def is_cast(self) -> bool:
-        """Whether it is a cast: no caller learns that it was lost."""
+        """Whether it is a cast, whose loss no caller notices."""
         return self.method is not None and self.reply is None
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the caller no longer waits, so that nothing need be done."""
+        """Whether the caller has stopped waiting, so that the call need not run."""
         return self.reply is not None and self.reply.done()
 
     def open(self, callbacks: object, owner: str) -> object:
         """Call the method of `callbacks`, and return its result, which may be awaitable.
 
-        A method is looked up by its name, so that a subclass's own is the one that runs; a function that belongs to no
-        class is called as it is.
+        The method is looked up by name, so that an override in a subclass runs. A function outside of a class is called
+        as it is.
         """
         if self.method is None:
             handle_info = overridden(callbacks, "handle_info")
@@ -54,24 +54,24 @@ class Envelope:
         return method(callbacks, *self.args, **self.kwargs)
 
     def answer(self, result: object) -> None:
-        """Give the caller, if there is one who still waits, its reply."""
+        """Reply to the caller, if one still waits."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_result(result)
 
     def fail(self, owner: str, reason: object) -> None:
-        """Tell the caller, if there is one who still waits, that the process ended with `reason`."""
+        """Raise `ProcessDown` in the caller, if one still waits: the process ended with `reason`."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(ProcessDown(owner, reason))
 
 
 @dataclass(slots=True, eq=False)
 class OwnEnvelope(Envelope):
-    """Info that concerns one life of a process, and is gone with it: timers, downs and exits."""
+    """An info about one life of a process, dropped when that life ends: of timers, monitors and links."""
 
 
 @dataclass(slots=True, eq=False)
 class Continuation(OwnEnvelope):
-    """The argument of `handle_continue`, which runs before any other mail (OTP's continue)."""
+    """The argument of `handle_continue`, which runs before other entries of the mailbox (OTP's continue)."""
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
@@ -83,7 +83,7 @@ class Continuation(OwnEnvelope):
 
 @dataclass(slots=True, eq=False)
 class Timeout(OwnEnvelope):
-    """Info for a process to which no mail came within its timeout (OTP's timeout)."""
+    """The info to a process that got nothing within its timeout (OTP's timeout)."""
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
@@ -94,7 +94,7 @@ class Timeout(OwnEnvelope):
 
 
 def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:
-    """Fail the calls among unhandled mail, and log how many casts were lost."""
+    """Fail the calls among unhandled envelopes, and log the number of lost casts."""
     for mail in mails:
         mail.fail(owner, reason)
     casts = sum(mail.is_cast for mail in mails)
@@ -110,7 +110,7 @@ def _is_method(function: Callable[..., object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatistics:
-    """How full a mailbox is: mail that waits, of it the calls and casts, and the senders that wait for room."""
+    """The fill of a mailbox: waiting envelopes, the calls and casts among them, and senders that wait for a place."""
 
     waiting: int
     counted: int
@@ -119,14 +119,14 @@ class MailboxStatistics:
 
 
 _NO_MAIL: Final[deque[Envelope]] = deque(maxlen=0)
-"""The queue of all empty mailboxes, for a deque takes 760 bytes: most of an idle process."""
+"""The queue of every empty mailbox: a deque of its own takes 760 bytes, most of an idle process."""
 
 
 class Mailbox:
-    """A queue in which calls and casts count against the bound, and nothing else does.
+    """A queue with a bound on calls and casts; an info never counts.
 
-    Always: senders wait only while it is full. Room goes at once to the mail of the sender that has waited longest,
-    so no later one gets in between, and order per sender is kept.
+    Always: senders wait only while the mailbox is full. A free place goes at once to the sender that has waited
+    longest, so no later sender overtakes, and the order of each sender is kept.
     """
 
     __slots__ = ("_counted", "_is_closed", "_limit", "_mail", "_owner", "_senders", "timeout")
@@ -139,7 +139,7 @@ class Mailbox:
         self._senders: dict[asyncio.Future[bool], Envelope] | None = None
         self._is_closed = False
         self.timeout: asyncio.TimerHandle | None = None
-        """What waits for mail, and is taken back by the next one."""
+        """The timer that ends the wait for an envelope; the next envelope cancels it."""
 
     def __len__(self) -> int:
         return len(self._mail)
@@ -150,11 +150,11 @@ class Mailbox:
         return self._counted >= self._limit
 
     def statistics(self) -> MailboxStatistics:
-        """Return how full it is now."""
+        """Return the present fill."""
         return MailboxStatistics(len(self._mail), self._counted, self._limit, len(self._senders or ()))
 
     def put_nowait(self, mail: Envelope) -> None:
-        """Take mail in. Raises `MailboxFull` (never for info), and `NoProcess` once closed."""
+        """Add an envelope. Raises `MailboxFull` (never for an info), and `NoProcess` once closed."""
         if self._is_closed:
             raise NoProcess(self._owner)
         if mail.method is not None:
@@ -164,9 +164,9 @@ class Mailbox:
         self._fill().append(mail)
 
     async def put(self, mail: Envelope, loop: asyncio.AbstractEventLoop) -> None:
-        """Take mail in, waiting while the mailbox is full. Raises `NoProcess` once closed.
+        """Add an envelope, waiting while the mailbox is full. Raises `NoProcess` once closed.
 
-        On cancellation either nothing has changed or, if there was room already, the mail was taken in.
+        On cancellation either nothing has changed or, if a place was free already, the envelope was added.
         """
         if self._is_closed or not self.is_full:
             self.put_nowait(mail)
@@ -183,7 +183,7 @@ class Mailbox:
             raise NoProcess(self._owner)
 
     def take(self) -> Envelope:
-        """Remove and return the oldest mail; let a waiting sender's in. Raises IndexError when there is none."""
+        """Remove and return the oldest envelope; a waiting sender gets its place. Raises IndexError when empty."""
         mail = self._mail.popleft()
         if not self._mail:
             self._mail = _NO_MAIL
@@ -196,7 +196,7 @@ class Mailbox:
         return mail
 
     def close(self) -> list[Envelope]:
-        """Remove and return all mail; take in no more: waiting and later senders get `NoProcess`."""
+        """Remove and return all envelopes, and accept no more: waiting and later senders get `NoProcess`."""
         self._is_closed = True
         self.forget_timeout()
         mail, self._mail = list(self._mail), _NO_MAIL
@@ -207,23 +207,23 @@ class Mailbox:
         return mail
 
     def forget_timeout(self) -> None:
-        """Wait for mail no longer."""
+        """Cancel the timeout, if one is set."""
         if self.timeout is not None:
             self.timeout.cancel()
             self.timeout = None
 
     def put_first(self, mail: Continuation) -> None:
-        """Take in mail before all other, behind earlier mail of this kind."""
+        """Put a continuation before all envelopes but earlier continuations."""
         before = sum(1 for _ in takewhile(lambda other: isinstance(other, Continuation), self._mail))
         self._fill().insert(before, mail)
 
     def drop_own(self) -> None:
-        """Remove the mail that concerned one life of its process, and wait for none."""
+        """Remove the envelopes about one life of the process, and cancel the timeout."""
         self.forget_timeout()
         self.drop(lambda _: True)
 
     def drop(self, is_dropped: Callable[[OwnEnvelope], bool]) -> None:
-        """Remove the entries to be dropped, of the mail that concerns one life of its process."""
+        """Remove those envelopes about one life of the process for which `is_dropped` is true."""
         if any(isinstance(mail, OwnEnvelope) for mail in self._mail):
             kept = [mail for mail in self._mail if not (isinstance(mail, OwnEnvelope) and is_dropped(mail))]
             self._mail = deque(kept) if kept else _NO_MAIL
@@ -257,14 +257,14 @@ class Answerer(Protocol):
         """Call `hook` with the exit reason when the process ends."""
 
     def remove_on_exit(self, key: object) -> None:
-        """Remove that hook."""
+        """Remove the hook of `key`."""
 
 
 class Reply(Generic[R]):
     """Returned by a method that answers later: the caller waits, and the process goes on.
 
-    Keep it, and say `set(result)` or `fail(error)` once, in any callback or task on the loop. When the process ends
-    before that, its callers hear `ProcessDown`. One reply may be returned to several callers, who all get the answer.
+    Keep it, and call `set(result)` or `fail(error)` once, in any callback or task on the loop. When the process ends
+    before that, the callers get `ProcessDown`. One reply may be returned to several callers, who all get the answer.
     """
 
     __slots__ = ("_callers", "_error", "_owner", "_result")
@@ -277,24 +277,24 @@ class Reply(Generic[R]):
 
     @property
     def is_given(self) -> bool:
-        """Whether there is an answer."""
+        """Whether `set` or `fail` was called."""
         return self._result is not _NOTHING or self._error is not None
 
     @property
     def is_awaited(self) -> bool:
-        """Whether a caller waits for the answer now; one whose call timed out does not."""
+        """Whether a caller waits for the answer now. A caller whose call timed out does not."""
         return any(not caller.done() for caller in self._callers)
 
     def set(self, result: R) -> None:
-        """Give the callers what `call` is to return. Raises `ReplyGiven` when there is an answer already."""
+        """Make `call` return `result`. Raises `ReplyGiven` when there is an answer already."""
         self._give(result, None)
 
     def fail(self, error: BaseException) -> None:
-        """Give the callers an error, which `call` is to raise; the process goes on. Raises `ReplyGiven` as `set`."""
+        """Make `call` raise `error`; the process goes on. Raises `ReplyGiven` when there is an answer already."""
         self._give(_NOTHING, error)
 
     def promise(self, mail: Envelope, owner: Answerer) -> None:
-        """Answer `mail` with this, now or later: its method has returned it. Without a waiting caller it is dropped."""
+        """Answer `mail`, whose method returned this reply, now or later. Without a waiting caller nothing happens."""
         caller = mail.reply
         if caller is None or caller.done():
             return

@@ -1,4 +1,4 @@
-"""A process: a mailbox and a callback object on an event loop, which does one thing at a time."""
+"""A process: a mailbox and a callback object on an event loop. It does one thing at a time."""
 
 import asyncio
 import functools
@@ -28,18 +28,17 @@ C = TypeVar("C")
 _ANY_SETTINGS: Final = ProcessSettings()
 
 CURRENT: Final[ContextVar["Process[object]"]] = ContextVar("headrace_current_process")
-"""The process whose callback runs: each process has a context of its own, which tasks begun in it inherit."""
+"""The process whose callback runs. Each process has its own context, which the tasks begun in it inherit."""
 
 
 class Process(ProcessState, Generic[C]):
-    """The runtime around one callback object, which it makes with `factory`, and makes anew at each restart.
+    """The runtime around one callback object. `factory` makes the object, and makes a new one at each restart.
 
-    The process, its mail and its name outlive a crash. Each of its lives begins with a copy of the context in which it
-    was first started, so what callbacks set there is kept from one to the next, and gone after a restart.
+    The process, its mailbox and its name outlive a crash. Each life begins with a copy of the context in which the
+    process was first started: context variables that callbacks set are kept between callbacks, and lost at a restart.
 
-    A subclass does in `work` the work of a turn beside mail; in `requeue_in_flight` it accounts for the events in
-    flight, in `release` it closes its resources, and in `finalize_pending` it gives back the rest when no restart
-    follows.
+    A subclass overrides `work` (a turn without an envelope), `requeue_in_flight` (accounts for the events in flight),
+    `release` (closes its resources) and `finalize_pending` (gives back the rest when no restart follows).
     """
 
     __slots__ = (
@@ -87,7 +86,7 @@ class Process(ProcessState, Generic[C]):
 
     @property
     def driver(self) -> TaskRunner:
-        """The runner of the async callbacks of this life; made when the first one runs."""
+        """The runner of the async callbacks of this life, made when the first one runs."""
         if self._driver is None:
             self._driver = TaskRunner(
                 self.scheduler, self.context, self.name, self.report_slow_callback, self.turns.worked
@@ -95,11 +94,11 @@ class Process(ProcessState, Generic[C]):
         return self._driver
 
     def is_awaiting(self) -> bool:
-        """Whether it is a callback of this process that runs in the present task, rather than in one of its own."""
+        """Whether the present task is the runner's, rather than a task that a callback has begun."""
         return self._driver is not None and self._driver.is_current()
 
     def is_in_callback(self) -> bool:
-        """Whether the present task runs a callback of this process; it may run several in tasks of their own."""
+        """Whether the present task runs a callback of this process."""
         return self.is_awaiting()
 
     @property
@@ -118,7 +117,7 @@ class Process(ProcessState, Generic[C]):
         self.context.run(self.turn_failed, error)
 
     def work(self) -> int:
-        """Do one thing that is not mail; return the scheduler's outcome flags."""
+        """Do one piece of work other than an envelope; return an outcome of the scheduler."""
         return IDLE
 
     def bound(self, callbacks: C) -> None:
@@ -131,18 +130,18 @@ class Process(ProcessState, Generic[C]):
         """Account for the events in flight when the process ended with `reason`."""
 
     def child_entries(self) -> Iterable["Process[object]"]:
-        """Return the processes that it watches over, first started first."""
+        """Return the processes that this process supervises, in the order of their start."""
         return ()
 
     def release(self) -> object:
-        """Close what the runtime itself opened for the callbacks; return an awaitable or None."""
+        """Close the resources that the runtime opened for the callbacks; return an awaitable or None."""
         return None
 
     def finalize_pending(self, reason: ExitReason) -> None:
-        """Give back what waits: no restart follows. Called once."""
+        """Give back everything that waits, since no restart follows. Called once."""
 
     def start(self) -> None:
-        """Begin: the callback object is made and its `init` runs in the first turn; `started` tells how it went."""
+        """Begin: the first turn makes the callback object and runs its `init`; `started` has the result."""
         if self.state is ProcessStatus.NEW:
             self._origin = copy_context()
         self._take_context()
@@ -152,7 +151,7 @@ class Process(ProcessState, Generic[C]):
         self.schedule_control()
 
     def schedule_control(self) -> None:
-        """Handle control work in the next turn: mail, a stop, a start."""
+        """Handle envelopes, a start or a stop in the next turn."""
         self.has_control = True
         self.scheduler.wake(self.turns)
 
@@ -163,10 +162,10 @@ class Process(ProcessState, Generic[C]):
         self.start()
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
-        """End soon with `reason`, for good: no supervisor restarts a stopped process.
+        """End soon with `reason`. No supervisor restarts a stopped process.
 
-        At once, or when the running callback returns, which is cancelled after `shutdown_seconds`, and left behind
-        when it has not returned after as long again.
+        The process ends at once, or when the running callback returns. The callback is cancelled after
+        `shutdown_seconds`, and left behind when it has not returned after as long again.
         """
         was_final, self.no_restart = self.no_restart, True
         if self.state in (ProcessStatus.NEW, ProcessStatus.CRASHED):
@@ -177,13 +176,13 @@ class Process(ProcessState, Generic[C]):
                 self.cancel_later()
 
     def stop_after_callback(self, reason: ExitReason) -> None:
-        """End when the running callback has returned, however long that takes; a supervisor decides what follows."""
+        """End when the running callback has returned, without a limit; the supervisor decides about a restart."""
         if self.is_alive and self._stop_reason is None:
             self._stop_reason = reason
             self.schedule_control()
 
     def take_exit_signal(self, reason: ExitReason) -> None:
-        """End now: the running callback is cancelled, unless a stop has given it its time. A supervisor decides."""
+        """Cancel the running callback and end, unless a stop is under way; the supervisor decides about a restart."""
         if self.is_alive and not self.no_restart:
             self.stop_after_callback(reason)
             if self.is_busy:
@@ -195,13 +194,13 @@ class Process(ProcessState, Generic[C]):
         self.driver.cancel_after(self.shutdown_seconds)
 
     def kill(self) -> None:
-        """Stop without waiting for the running callback: it is cancelled now. One that ends already has its time."""
+        """Stop, with the running callback cancelled now. A process that is ending already keeps its shutdown time."""
         self.stop()
         if self.is_busy and self.state is not ProcessStatus.STOPPING:
             self.driver.cancel()
 
     def finalize(self, reason: ExitReason) -> None:
-        """Be ended for good: no restart follows."""
+        """End for good: no restart follows."""
         if self.state is ProcessStatus.ENDED:
             return
         has_lived = self.state is not ProcessStatus.NEW
@@ -216,7 +215,7 @@ class Process(ProcessState, Generic[C]):
             self._dispose()
 
     def _dispose(self) -> None:
-        """Drop all references to this process, so that it is freed at once and not by the garbage collector."""
+        """Drop all references to this process, so that it is freed at once rather than by the garbage collector."""
         self.turns.dispose(self.name, self.slow_callback_advice)
         if self._driver is not None:
             self._driver.dispose()
@@ -224,13 +223,13 @@ class Process(ProcessState, Generic[C]):
         self.observer = None
 
     def turn(self) -> int:
-        """Do one thing and give way. Subclasses with a hot path override it, with the same first two lines."""
+        """Do one piece of work. Subclasses with a hot path override this, with the same first two lines."""
         if self.has_control:
             return self.handle_control()
         return self.work()
 
     def handle_control(self) -> int:
-        """Do what comes before work: start, stop, mail."""
+        """Start, stop, or handle an envelope: this comes before work."""
         if self.is_busy:
             return IDLE
         if self._stop_reason is not None:
@@ -246,7 +245,7 @@ class Process(ProcessState, Generic[C]):
         return IDLE
 
     def call_back(self, callback: Callable[[], object], then: Callable[[object], None]) -> None:
-        """Run a callback and go on with `then`: at once if it is sync, when its awaitable is done if it is async."""
+        """Run a callback, then call `then` with its result: at once if it is sync, later if it is async."""
         result = callback()
         if result is not None and inspect.isawaitable(result):
             self.drive(result, then)
@@ -254,9 +253,9 @@ class Process(ProcessState, Generic[C]):
             then(result)
 
     def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
-        """Run an awaitable in the process's task, and go on with `then` when it is done.
+        """Run an awaitable in the task of the process, then call `then` with its result.
 
-        Nothing else is taken meanwhile.
+        Until then the process does nothing else.
         """
         self.is_busy = True
         self.has_control = True
@@ -269,7 +268,7 @@ class Process(ProcessState, Generic[C]):
         if error is None:
             try:
                 then(result)
-            except BaseException as raised:  # noqa: BLE001 - a crash of the callback, whatever it raised
+            except BaseException as raised:  # noqa: BLE001 - a callback may raise anything
                 self._callback_failed(raised)
         else:
             self._callback_failed(error)
@@ -280,7 +279,7 @@ class Process(ProcessState, Generic[C]):
         self.scheduler.interrupt(error)
 
     def take_mail(self) -> None:
-        """Handle the oldest mail: the method it names, or `handle_info`."""
+        """Handle the oldest envelope: call its method, or `handle_info`."""
         mail = self.mailbox.take()
         if not mail.is_abandoned:
             self._current_envelope = mail
@@ -300,7 +299,7 @@ class Process(ProcessState, Generic[C]):
             mail.answer(result)
 
     def put_nowait(self, mail: Envelope) -> None:
-        """Put mail in the mailbox, and see to it that it is handled. Raises as `Mailbox.put_nowait`."""
+        """Add an envelope to the mailbox, and handle it in a later turn. Raises as `Mailbox.put_nowait`."""
         self.mailbox.put_nowait(mail)
         self.schedule_control()
 
@@ -321,9 +320,9 @@ class Process(ProcessState, Generic[C]):
         self.schedule_control()
 
     def turn_failed(self, error: BaseException) -> None:
-        """End with what a callback raised, unless it was the cancellation that came with a stop.
+        """End with the error of a callback, unless it is the cancellation that a stop caused.
 
-        What a turn raises while an async callback runs ends that callback first.
+        An error of a turn while an async callback runs first ends that callback.
         """
         if self.is_alive:
             if not self.is_busy:
@@ -344,10 +343,7 @@ class Process(ProcessState, Generic[C]):
         return isinstance(error, asyncio.CancelledError) and self._stop_reason is not None
 
     def exit(self, reason: ExitReason) -> None:
-        """End now with `reason`.
-
-        Events in flight are accounted for, `terminate` runs, and the observer decides what follows.
-        """
+        """End now with `reason`: account for the events in flight, run `terminate`, then call the observer."""
         if not self.is_alive:
             return
         self.state = ProcessStatus.STOPPING
@@ -371,10 +367,10 @@ class Process(ProcessState, Generic[C]):
         self._ended()
 
     def _attempt(self, step: Callable[[], object]) -> object:
-        """Take one step of the end, which goes on whatever that raises."""
+        """Take one step of the exit, which goes on whatever the step raises."""
         try:
             return step()
-        except BaseException as error:  # noqa: BLE001 - the end goes on
+        except BaseException as error:  # noqa: BLE001 - the exit goes on
             self._complain(error)
             return None
 
@@ -398,12 +394,12 @@ class Process(ProcessState, Generic[C]):
 
     @property
     def is_running(self) -> bool:
-        """Whether it lives or is to, rather than having ended, or waiting for its restart."""
+        """Whether a life has begun, or is about to, and has not ended."""
         is_over = self.state is ProcessStatus.STOPPING and self.callbacks is None
         return not is_over and self.state not in (ProcessStatus.CRASHED, ProcessStatus.ENDED)
 
     def _end_life(self, reason: ExitReason) -> None:
-        """Tell all who wait for the end of this life, and drop the mail that concerned it alone."""
+        """Call the exit hooks of this life, and drop the envelopes that concern it alone."""
         for hook in self.take_exit_hooks():
             self._attempt(functools.partial(hook, reason))
         self.mailbox.drop_own()

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal
 from headrace.errors import BadOption, StartFailed
 
 ExitReason = Literal["normal", "shutdown"] | BaseException
-"""Why a process ended: it was done, it was stopped, or the exception that it raised."""
+"""Why a process ended: it was done, it was stopped, or it raised that exception."""
 
 Hook = Callable[[ExitReason], None]
 """Called once with the exit reason when a life ends. It must not wait."""
@@ -33,7 +33,7 @@ class ProcessStatus(enum.Enum):
 class ProcessState:
     """The status of a process, as other processes see it.
 
-    It has one life after the other while it is restarted, each of which ends; and it ends for good, once.
+    A process has one life after another while it is restarted. Each life ends; the process ends for good once.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class ProcessState:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is about to run, or runs, and has not begun to end."""
+        """Whether the process starts or runs, and has not begun to end."""
         return self.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
     def on_exit(self, key: object, hook: Hook) -> None:
@@ -87,16 +87,16 @@ class ProcessState:
         return [] if exit_hooks is None else list(exit_hooks.values())
 
     def has_started(self) -> None:
-        """Resolve `started`: it runs."""
+        """Resolve `started`."""
         self.has_run = True
         if not self.started.done():
             self.started.set_result(None)
 
     def has_ended(self, reason: ExitReason) -> None:
-        """Resolve `started` and `terminated`: it has ended for good."""
+        """Resolve `terminated`, and `started` with an error if the process never ran."""
         if not self.started.done():
             self.started.set_exception(StartFailed(self.name, reason))
-            self.started.exception()  # whoever started the process may not wait for it
+            self.started.exception()  # the starter of the process may not wait for it
         if not self.terminated.done():
             self.terminated.set_result(reason)
 
@@ -114,19 +114,19 @@ def check_seconds(option: str, found: object, otherwise: str = "") -> None:
 
 
 def check_timeout(option: str, found: object) -> None:
-    """Raise `BadOption` unless `found` is a number of seconds or None; one below 0 is over already."""
+    """Raise `BadOption` unless `found` is a number of seconds or None. A number below 0 counts as 0."""
     if found is not None and (not isinstance(found, int | float) or isinstance(found, bool)):
         raise BadOption(option, found, "a number of seconds, or None for ever")
 
 
 def check_reason(found: object) -> None:
-    """Raise `BadOption` unless `found` is a reason with which a process may be stopped."""
+    """Raise `BadOption` unless `found` is an exit reason with which a process may be stopped."""
     if found not in ("normal", "shutdown") and not isinstance(found, BaseException):
         raise BadOption("reason", found, "'normal', 'shutdown' or an exception")
 
 
 MAILBOX_LIMIT: Final = 10_000
-"""How many calls and casts a mailbox holds by default."""
+"""The default bound of a mailbox, in calls and casts."""
 
 SHUTDOWN_SECONDS: Final = 5.0
 """How long a callback may go on when its process is stopped (OTP's default)."""
@@ -134,13 +134,13 @@ SHUTDOWN_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessSettings:
-    """The bound of the mailbox, in calls and casts; and how long each callback may go on in a stop, None for ever."""
+    """The bound of the mailbox, in calls and casts, and the time of a callback to return in a stop; None: no limit."""
 
     mailbox_limit: int = MAILBOX_LIMIT
     shutdown_seconds: float | None = SHUTDOWN_SECONDS
 
     def __post_init__(self) -> None:
-        """Refuse what would leave a caller waiting. Raises `BadOption`."""
+        """Raise `BadOption` for values that would leave a caller waiting."""
         check_count("mailbox_limit", self.mailbox_limit, 1)
         if self.shutdown_seconds is not None:
             check_seconds("shutdown_seconds", self.shutdown_seconds, ", or None for ever")

@@ -1,4 +1,4 @@
-"""The process around one function, which it runs to its end."""
+"""The process around one function: it ends when the function returns."""
 
 import asyncio
 import inspect
@@ -15,19 +15,19 @@ from headrace.otp.scheduler import IDLE, Scheduler, running_loop
 from headrace.telemetry.events import LOG
 
 FAILED: Final = ("headrace", "task", "failed")
-"""The telemetry event of a failed task, with its name and the reason."""
+"""The telemetry event of a failed task, with the name of its `task` and the `reason`."""
 
 _OUTSIDE: Final[ContextVar[Scheduler]] = ContextVar("headrace_scheduler_outside")
-"""Where the tasks live that no process starts: made once in a context, for a scheduler costs as much as a task."""
+"""The scheduler of tasks that no process starts. It is made once a context, since it costs as much as a task."""
 
 _ANY_SETTINGS: Final = ProcessSettings()
 
 
 class TaskProcess(Process[object]):
-    """Calls its factory once, awaits its result if it is awaitable, and keeps the value.
+    """Calls its factory once, awaits an awaitable result, and keeps the value.
 
     `watchers` counts the waiters for its end: they get the failure, so it is not logged. `owner` is the process that
-    is linked to it because it spawned it.
+    spawned it, and is linked to it.
     """
 
     __slots__ = ("owner", "value", "watchers")
@@ -75,7 +75,7 @@ class TaskProcess(Process[object]):
             self.owner = None
 
     async def ended(self) -> ExitReason:
-        """Wait until it has ended for good; return why."""
+        """Wait until the process has ended for good; return the exit reason."""
         if not self.terminated.done():
             self.watchers += 1
             try:
@@ -100,16 +100,16 @@ class TaskProcess(Process[object]):
 
 
 def task_name(function: Callable[..., object]) -> str:
-    """Return the name of a task that runs `function`: the function's own, if it has one. Raises `BadOption`."""
+    """Return the name of a task that runs `function`: the name of the function, if it has one. Raises `BadOption`."""
     if not callable(function):
         raise BadOption("function", function, "a function, which Task calls with what follows it")
     return str(getattr(function, "__name__", "task"))
 
 
 def present_scheduler(name: str) -> Scheduler:
-    """Return the scheduler of the process that runs now; outside of processes, one for the present context and loop.
+    """Return the scheduler of the process that runs now, or outside of processes that of the present context and loop.
 
-    Raises `ForeignThread` where no loop runs; `name` is the task that was to start.
+    Raises `ForeignThread` where no loop runs; `name` is the task to start.
     """
     current = CURRENT.get(None)
     if current is not None and current.scheduler.is_own_thread():

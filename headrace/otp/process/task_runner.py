@@ -27,7 +27,7 @@ class CoroutineSteps:
         self._worked = worked
 
     def dispose(self) -> None:
-        """Report no slow step any more, from the next step on."""
+        """Stop reporting slow steps."""
         self._report_slow = _ignore
 
     async def run(self, begin: Callable[[], Coroutine[object, object, None]]) -> None:
@@ -51,8 +51,8 @@ class CoroutineSteps:
                     report_slow(elapsed)
             error, report_slow = None, _ignore  # a waiting frame must not keep the process from being freed
             try:
-                yield awaited  # a task answers with None, always
-            except BaseException as thrown:  # noqa: BLE001 - whatever is thrown in is passed on
+                yield awaited  # a task always answers with None
+            except BaseException as thrown:  # noqa: BLE001 - anything that is thrown in is passed on
                 error = thrown
 
 
@@ -64,15 +64,15 @@ Done = Callable[[object, BaseException | None], None]
 """Called once when a callback ends: with its result, or with the error that it raised. It must not raise."""
 
 NO_CONTEXT: Final = Context()
-"""The context of a process that runs no more."""
+"""The context of a process that has ended."""
 
 
 class TaskRunner:
-    """Runs awaitables in a task that lives as long as its process, in the process's own context.
+    """Runs awaitables in a task that lives as long as its process, in the context of the process.
 
-    So `asyncio.timeout`, `TaskGroup` and async generators behave: what one callback entered, the same task leaves.
-    A callback whose task is cancelled from outside ends with that, and so does the task, once nothing is left to run;
-    later callbacks get a new one.
+    So `asyncio.timeout`, `TaskGroup` and async generators work across callbacks: the task that entered them leaves
+    them. When the task is cancelled from outside, the running callback ends, and then the task does; later callbacks
+    get a new task.
     """
 
     __slots__ = (
@@ -104,50 +104,52 @@ class TaskRunner:
         self._task: asyncio.Task[None] | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._jobs: list[tuple[Awaitable[object], Done]] = []  # one, or two: a deque takes 700 bytes more
+        self._jobs: list[tuple[Awaitable[object], Done]] = []  # one or two entries: a deque takes 700 bytes more
         self._is_cancelling = False
         self._is_closing = False
 
     def run(self, work: Awaitable[object], done: Done) -> None:
-        """Run `work` after all that was given before, and call `done` with its result or error."""
+        """Run `work` after all earlier work, and call `done` with its result or error."""
         self._jobs.append((work, done))
         if len(self._jobs) == 1:
             self._go_on()
 
     def cancel(self) -> None:
-        """Cancel the callback that runs now: its `done` gets the CancelledError, and the task goes on."""
+        """Cancel the running callback: its `done` gets the CancelledError, and the task goes on."""
         if self._jobs and self._task is not None and not self._is_cancelling:
             self._is_cancelling = True
             self._task.cancel()
 
     def is_current(self) -> bool:
-        """Whether it is a callback of this process that runs now, rather than a task that one has begun."""
+        """Whether the present task is this one, rather than a task that a callback has begun."""
         return self._task is not None and asyncio.current_task(self._scheduler.loop) is self._task
 
     def cancel_after(self, seconds: float | None) -> None:
-        """Cancel what runs if nothing has ended it in `seconds`, None for never.
+        """Cancel the running callback if it has not ended within `seconds`; None is no limit.
 
-        A callback that does not end after as long again is left behind: its `done` gets a CancelledError.
+        A callback that does not end within as long again is left behind: its `done` gets a CancelledError.
         """
         self._forget_deadline()
         if seconds is not None:
             self._deadline = self._scheduler.loop.call_later(seconds, self._overdue, seconds, context=self._context)
 
     def close(self) -> None:
-        """End the task. Call it when no callback runs, or from within `done`."""
+        """End the task. Call it when no callback runs, or within `done`."""
         self._is_closing = True
         self._forget_deadline()
         self._wake()
 
     def dispose(self) -> None:
-        """Drop all references to the process, which has ended for good; call it after `close`."""
+        """Drop all references to the process, which has ended for good. Call it after `close`."""
         self._task = None
         self._context = NO_CONTEXT
         self.steps.dispose()
 
     def _go_on(self) -> None:
-        """See to it that a task runs what waits."""
-        if self._task is None or self._task.done() or self._task.cancelling():  # whoever cancels it means what it ran
+        """Make sure that a task runs the waiting work."""
+        if (
+            self._task is None or self._task.done() or self._task.cancelling()
+        ):  # a cancellation concerned the callback before
             self._is_closing = False
             self._task = self._scheduler.start_task(self.steps.run(self._main), self._context, self._name)
             self._task.add_done_callback(self._task_ended, context=self._context)
@@ -171,13 +173,15 @@ class TaskRunner:
         try:
             result = await self._jobs[0][0]
         except BaseException as error:
-            if asyncio.current_task(self._scheduler.loop) is not task:  # it does not run any more: its loop is gone
+            if (
+                asyncio.current_task(self._scheduler.loop) is not task
+            ):  # its loop is closed: the task does not run any more
                 raise
             is_late = self._finish(task, None, error)
         else:
             is_late = self._finish(task, result, None)
         if is_late:
-            with suppress(asyncio.CancelledError):  # it was for the callback, which returned before it came
+            with suppress(asyncio.CancelledError):  # the callback returned before its cancellation came
                 await asyncio.sleep(0)
             self._close_if_cancelled(task)
 
@@ -196,7 +200,7 @@ class TaskRunner:
         return is_late
 
     def _close_if_cancelled(self, task: asyncio.Task[None]) -> None:
-        """End soon if the task was cancelled from outside."""
+        """End the task soon if it was cancelled from outside."""
         while task.cancelling():
             task.uncancel()
             self._is_closing = True
@@ -209,7 +213,7 @@ class TaskRunner:
         done(result, error)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """Report a callback whose task was cancelled before its first step, and go on with the next."""
+        """Report a callback whose task was cancelled before its first step, and run the next one."""
         if task is self._task and self._jobs:
             work = self._jobs[0][0]
             if isinstance(work, Coroutine):
@@ -222,7 +226,7 @@ class TaskRunner:
             self._go_on()
 
     def _overdue(self, seconds: float) -> None:
-        if not self._jobs or (self._task is not None and self._task.done()):  # which is about to be told
+        if not self._jobs or (self._task is not None and self._task.done()):  # its end is about to be reported
             return
         if self._is_cancelling:
             LOG.error("process %r has a callback that does not end when cancelled, and leaves it behind", self._name)

@@ -20,17 +20,17 @@ _ANY_SETTINGS: Final = ProcessSettings()
 S_co = TypeVar("S_co", covariant=True)
 
 ChildState = Literal["starting", "running", "restarting", "stopping", "ended"]
-"""Where a child is: one that is `restarting` has ended, and waits for its turn to be started again."""
+"""The state of a child. A child that is `restarting` has ended, and waits for its restart."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec(Generic[S_co]):
-    """How one child is made, with `factory(*args)`, and when it is restarted (OTP's child spec).
+    """How to make one child, with `factory(*args)`, and when to restart it (OTP's child spec).
 
-    The factory is that of a GenServer; or a class of supervisors, or a partial of one, which is called with a name and
-    a scheduler before `args`: `ChildSpec(TaskSupervisor, "tasks")`. With `is_task` it is a function that is run to its
-    end; `Task.child_spec` makes such a spec. The name is the factory's own unless given. A child has
-    `settings.shutdown_seconds` to end when it is stopped; a supervisor has all the time that its children need.
+    The factory makes a GenServer. It may also be a class of supervisors, or a partial of one, which is called with a
+    name and a scheduler before `args`: `ChildSpec(TaskSupervisor, "tasks")`. With `is_task` it is a function that runs
+    to its end; `Task.child_spec` makes such a spec. The default name is that of the factory. A stopped child has
+    `settings.shutdown_seconds` to end; a supervisor has all the time that its children need.
     """
 
     factory: Callable[..., S_co]
@@ -41,7 +41,7 @@ class ChildSpec(Generic[S_co]):
     is_task: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what can start no child. Raises `BadOption`."""
+        """Raise `BadOption` for a spec that can start no child."""
         if not callable(self.factory):
             raise BadOption("factory", self.factory, "a class, or a function that makes the child")
         if self.name is not None and not isinstance(self.name, str):
@@ -55,17 +55,17 @@ class ChildSpec(Generic[S_co]):
 
     @property
     def id(self) -> str:
-        """The name under which its supervisor knows it."""
+        """The name of the child in its supervisor."""
         return str(getattr(self.factory, "__name__", "child")) if self.name is None else self.name
 
     @property
     def kind(self) -> Kind:
-        """Whether it makes a supervisor."""
+        """Whether the child is a supervisor."""
         inner = self.factory.func if isinstance(self.factory, partial) else self.factory
         return "supervisor" if isinstance(inner, type) and issubclass(inner, Process) else "worker"
 
     def make(self, scheduler: Scheduler) -> Process[S_co]:
-        """Make the process, which is not started yet."""
+        """Make the process, without starting it."""
         if self.kind == "supervisor":
             return cast("Process[S_co]", self.factory(self.id, scheduler, *self.args))
         factory = partial(self.factory, *self.args) if self.args else self.factory
@@ -76,7 +76,7 @@ class ChildSpec(Generic[S_co]):
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """A child as `which_children` tells of it; `ref` is None while it waits for its restart, and once it has ended."""
+    """A child, as `which_children` returns it. `ref` is None while it waits for its restart, and once it has ended."""
 
     name: str
     ref: Ref[object] | None
@@ -87,7 +87,7 @@ class ChildInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChildCount:
-    """How many children there are: `specs` in all, `active` alive, and of which kind they are."""
+    """The number of children: all (`specs`), the running ones (`active`), and the number of each kind."""
 
     specs: int
     active: int
@@ -103,7 +103,7 @@ def counted(infos: Sequence[ChildInfo]) -> ChildCount:
 
 
 class Child(Protocol):
-    """A process that can be watched over, started again, and let go."""
+    """A process that a supervisor starts, stops and restarts."""
 
     name: str
     kind: ClassVar[Kind]
@@ -117,36 +117,36 @@ class Child(Protocol):
     observer: Callable[[ExitReason], None] | None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the process."""
 
     def restart(self) -> None:
-        """Begin again after a crash."""
+        """Start it again after a crash."""
 
     def stop(self, reason: ExitReason = "shutdown") -> None:
-        """End soon."""
+        """Stop it soon, for good."""
 
     def kill(self) -> None:
-        """End now: what runs is cancelled."""
+        """Stop it, with the running callback cancelled."""
 
     def stop_after_callback(self, reason: ExitReason) -> None:
-        """End when the running callback has returned; a supervisor decides what follows."""
+        """End it when the running callback has returned; the supervisor decides about a restart."""
 
     def cancel_later(self) -> None:
         """Cancel the running callback if it has not returned within the shutdown time."""
 
     def finalize(self, reason: ExitReason) -> None:
-        """Be ended for good."""
+        """End it for good."""
 
 
 _STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")
 
 
 class SupervisorOptions(TypedDict, total=False):
-    """How a supervisor looks after its children.
+    """The options of a supervisor.
 
-    `strategy` says who is restarted with a child: `"one_for_one"` it alone (the default), `"one_for_all"` all,
-    `"rest_for_one"` it and the children that were started after it. `children` are started in order at its start. It
-    exits at more than `max_restarts` (3) within `max_seconds` (5).
+    `strategy` says which children restart together: `"one_for_one"` the one that exited (the default), `"one_for_all"`
+    all, `"rest_for_one"` it and the children that were started after it. `children` are started in order with the
+    supervisor. It exits at more than `max_restarts` (3) restarts within `max_seconds` (5).
     """
 
     strategy: Strategy
@@ -156,7 +156,7 @@ class SupervisorOptions(TypedDict, total=False):
 
 
 def check_options(options: SupervisorOptions) -> None:
-    """Raise `BadOption` for what no supervisor can do."""
+    """Raise `BadOption` for invalid options."""
     strategy = options.get("strategy", "one_for_one")
     if strategy not in _STRATEGIES:
         raise BadOption("strategy", strategy, "'one_for_one', 'one_for_all' or 'rest_for_one'")

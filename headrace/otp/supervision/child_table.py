@@ -19,16 +19,16 @@ from headrace.telemetry.events import LOG
 
 
 class ChildStatus(enum.Enum):
-    """Where a child is, as far as its supervisor has decided about it."""
+    """The status of a child in a group of children."""
 
     UP = "up"
-    """It lives, or its end is still to be decided about."""
+    """It is started, or its exit waits for a decision."""
     LEAVING = "leaving"
-    """It is stopped with its group, or is about to be."""
+    """It is being stopped with its group, or is about to be."""
     DOWN = "down"
-    """It waits until it is started again."""
+    """It waits for its next start."""
     STARTING = "starting"
-    """It is started with its group, and the next one waits until it runs."""
+    """It starts with its group, and the next child waits until it runs."""
     ENDED = "ended"
     """It has ended for good, and its spec is kept."""
 
@@ -275,7 +275,7 @@ class GroupTable(ChildTable[SupervisedEntry]):
         super().start(entry)
 
     def start_all(self, specs: Iterable[ChildSpec[object]]) -> None:
-        """Forget all children, and start those of `specs` in order, with `step`."""
+        """Forget all children, and start the children of `specs` in order, with `step`."""
         self.entries.clear()
         self.clear_group()
         for spec in specs:
@@ -400,7 +400,7 @@ class GroupTable(ChildTable[SupervisedEntry]):
         self._gather(set(names))
 
     def _gather(self, names: Collection[str]) -> None:
-        """Put the named children in the group, beside those that it is still stopping or starting."""
+        """Put the named children in the group, beside the children that it still stops or starts."""
         under_way = (ChildStatus.LEAVING, ChildStatus.DOWN, ChildStatus.STARTING)
         members = [one for one in self.entries.values() if one.process.name in names or one.status in under_way]
         if self._awaited is not None and self._awaited.status is ChildStatus.STARTING:

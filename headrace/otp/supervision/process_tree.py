@@ -13,9 +13,9 @@ from headrace.otp.scheduler import running_loop, schedulers_of
 class ProcessInfo:
     """A process at one moment.
 
-    `kind` is the class of its callback object, `state` its place in its life, `mailbox` the length of that, `turns`
-    how many it was given (0 where the scheduler does not measure), `restarts` how often it began again; `children` are
-    its children, first started first.
+    `kind` is the class of its callback object; `state` its status; `mailbox` the length of its mailbox; `turns` the
+    number of its turns (0 where the scheduler does not measure); `restarts` the number of its restarts; `children` its
+    children, in the order of their start.
     """
 
     name: str
@@ -27,7 +27,7 @@ class ProcessInfo:
     children: tuple["ProcessInfo", ...] = ()
 
     def walk(self) -> Iterator["ProcessInfo"]:
-        """Go through this process and all below it, each before its children."""
+        """Yield this process and all below it, each before its children."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -35,12 +35,12 @@ class ProcessInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProcessTree:
-    """All processes of a loop: the ones without a supervisor, by name, and the others below them. `str` draws it."""
+    """All processes of a loop: those without a supervisor, by name, and the others below them. `str` draws it."""
 
     roots: tuple[ProcessInfo, ...]
 
     def walk(self) -> Iterator[ProcessInfo]:
-        """Go through all processes, each before its children."""
+        """Yield all processes, each before its children."""
         for root in self.roots:
             yield from root.walk()
 
@@ -52,7 +52,7 @@ class ProcessTree:
 
 
 def tree() -> ProcessTree:
-    """Return what lives on the running loop. Raises `ForeignThread` where none runs."""
+    """Return the processes of the running loop. Raises `ForeignThread` where no loop runs."""
     schedulers = schedulers_of(running_loop("tree()"))
     roots = [root for scheduler in schedulers for root in scheduler.roots if isinstance(root, Process)]
     return ProcessTree(tuple(_info(root) for root in sorted(roots, key=lambda root: root.name)))

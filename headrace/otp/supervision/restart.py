@@ -1,4 +1,4 @@
-"""When a supervisor restarts a child, and when it gives up: OTP's rules on plain values."""
+"""When a supervisor restarts a child, and when it exits instead: OTP's rules on plain values."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ Restart = Literal["permanent", "transient", "temporary"]
 """OTP's restart types: always; only after an abnormal exit; never."""
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-"""OTP's strategies: whom the restart of one child concerns: it alone; all; it and those that were started after it."""
+"""OTP's strategies: restart the failed child alone; all children; or it and the children started after it."""
 
 MAX_RESTARTS: Final = 3
 MAX_SECONDS: Final = 5.0
 
 
 def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
-    """Return whether a child of type `restart` is to be started again; `is_normal` is how it exited.
+    """Return whether a child with restart type `restart` is started again; `is_normal` is how it exited.
 
     >>> wants_restart("transient", is_normal=True)
     False
@@ -24,9 +24,9 @@ def wants_restart(restart: Restart, *, is_normal: bool) -> bool:
 
 
 def affected(strategy: Strategy, children: Sequence[str], failed: str) -> Sequence[str]:
-    """Return who is started again, in that order, when `failed` is; `children` are all, in the order of their start.
+    """Return the children to restart with `failed`, in that order; `children` are all, in the order of their start.
 
-    The living ones are stopped before, in reverse. A temporary one is stopped, too, and not started again.
+    The running children are stopped before, in reverse order. A temporary child is stopped, too, but not started again.
 
     >>> affected("rest_for_one", ["a", "b", "c"], "b")
     ['b', 'c']
@@ -37,7 +37,7 @@ def affected(strategy: Strategy, children: Sequence[str], failed: str) -> Sequen
 
 
 class RestartWindow:
-    """At most `max_restarts` within `max_seconds`; one more is too many (OTP's restart intensity)."""
+    """At most `max_restarts` within `max_seconds` (OTP's restart intensity)."""
 
     def __init__(self, max_restarts: int = MAX_RESTARTS, max_seconds: float = MAX_SECONDS) -> None:
         self.max_restarts = max_restarts
@@ -45,7 +45,7 @@ class RestartWindow:
         self._times: deque[float] = deque()
 
     def allows(self, now: float) -> bool:
-        """Count a restart at `now` (seconds, never going back); return False when it is one too many."""
+        """Count a restart at `now` (seconds, never decreasing); return False when it is one too many."""
         while self._times and now - self._times[0] > self.max_seconds:
             self._times.popleft()
         if len(self._times) >= self.max_restarts:

@@ -1,4 +1,4 @@
-"""Starts children, restarts them after a crash, and exits when that happens too often: OTP's supervisor."""
+"""`Supervisor`: starts children, restarts them after a crash, and exits after too many crashes (OTP's supervisor)."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
-"""A supervisor has all the time that its children need to stop; each of them has a bound of its own (OTP's rule)."""
+"""A supervisor has all the time that its children need to stop; each child has its own limit (OTP's rule)."""
 
 _ALIVE: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
 
@@ -82,19 +82,19 @@ class SupervisorProcess(Process[object]):
 
 
 class Supervisor(SupervisorProcess):
-    """Children that are restarted as their specs and the strategy say, and stopped last started first.
+    """Children that are restarted by their specs and the strategy, and stopped in reverse order of their start.
 
-    The restarts of all children count together: a child that fails counts once, however many are restarted with it. One
-    crash more than allowed, and the supervisor stops its children and ends with `RestartsExhausted`, which is a crash
-    to a supervisor above it. A child that was stopped, and one whose `init` has never succeeded, is not
-    restarted. Ended children are forgotten; of the `children` given at the start, all but temporary ones keep their
-    specs, so that `restart_child` works, and come back when the supervisor is itself restarted.
+    The restarts of all children count together: a child that fails counts once, however many restart with it. At one
+    crash too many the supervisor stops its children and exits with `RestartsExhausted`, which is a crash to a
+    supervisor above it. A child that was stopped is not restarted, nor one whose `init` has never succeeded. An ended
+    child is forgotten. Only the specs of `children`, temporary ones apart, are kept: `restart_child` can use them, and
+    they start again when the supervisor itself restarts.
     """
 
     __slots__ = ("_is_opening", "_specs", "table")
 
     def __init__(self, name: str, scheduler: Scheduler | None = None, **options: Unpack[SupervisorOptions]) -> None:
-        """Live on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
+        """Run on `scheduler`, or on a new one of the running loop. Raises `BadOption`."""
         check_options(options)
         super().__init__(name, scheduler)
         window = RestartWindow(options.get("max_restarts", MAX_RESTARTS), options.get("max_seconds", MAX_SECONDS))
@@ -103,9 +103,9 @@ class Supervisor(SupervisorProcess):
         self._is_opening = False
 
     def supervise(self, child: Child, restart: Restart = "permanent") -> None:
-        """Watch over a process, and start it.
+        """Add a process as a child, and start it.
 
-        Raises `NameTaken` when a child of that name lives, and `NoProcess` when the supervisor itself does not run.
+        Raises `NameTaken` when a child of that name is alive, and `NoProcess` when the supervisor does not run.
         """
         self._take(SupervisedEntry(child, restart))
 
@@ -129,10 +129,10 @@ class Supervisor(SupervisorProcess):
         restart: Restart = "permanent",
         settings: ProcessSettings = _ANY_SETTINGS,
     ) -> Ref[S]:
-        """Start a child under this supervisor; return its reference once its `init` is done.
+        """Start a child; return its reference once its `init` is done.
 
-        A GenServer's name is the factory's own unless given. Raises `StartFailed` when `init` raises, once the child
-        has ended; it is then not kept. On cancellation the child is stopped, and waited for.
+        The default name is that of the factory. Raises `StartFailed` when `init` raises; the child has ended by then,
+        and is not kept. On cancellation the child is stopped, and waited for.
         """
         spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
         process = spec.make(self.scheduler)
@@ -143,9 +143,9 @@ class Supervisor(SupervisorProcess):
     async def start_supervisor(
         self, name: str, restart: Restart = "permanent", **options: Unpack[SupervisorOptions]
     ) -> "Supervisor":
-        """Start a supervisor under this one, and return it once its children run. Otherwise as `start_child`.
+        """Start a supervisor as a child; return it once its children run. Raises as `start_child`.
 
-        It stays good when it is restarted: the children given here come back then, and any other is gone.
+        It stays valid when it is restarted: the children given here start again, and all others are gone.
         """
         supervisor = Supervisor(name, self.scheduler, **options)
         self._take(SupervisedEntry(supervisor, restart))
@@ -153,9 +153,10 @@ class Supervisor(SupervisorProcess):
         return supervisor
 
     async def terminate_child(self, name: str) -> None:
-        """Stop a child within its shutdown time, and return when it has ended; nothing happens if it had.
+        """Stop a child within its shutdown time, and return when it has ended. An ended child is left as it is.
 
-        Raises `NoChild`, and `WaitForSelf` in its own callback. A cancelled caller does not wait; it ends all the same.
+        Raises `NoChild`, and `WaitForSelf` in a callback of the child. On cancellation the child ends without being
+        waited for.
         """
         child = self._child(name)
         check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
@@ -163,9 +164,9 @@ class Supervisor(SupervisorProcess):
         await asyncio.shield(child.process.terminated)
 
     async def restart_child(self, name: str) -> Ref[object]:
-        """Start a child again whose spec was kept when it ended; return its new reference.
+        """Start an ended child again by its kept spec; return its new reference.
 
-        Raises `NoChild`, `ChildIsAlive`, and else what `start_child` raises.
+        Raises `NoChild`, `ChildIsAlive`, and the errors of `start_child`.
         """
         child = self._child(name)
         if child.spec is None or child.status is not ChildStatus.ENDED:
@@ -185,11 +186,11 @@ class Supervisor(SupervisorProcess):
         del self.table.entries[name]
 
     def which_children(self) -> list[ChildInfo]:
-        """Return what there is to tell of each child, in the order of their start."""
+        """Return the infos of the children, in the order of their start."""
         return self.table.children()
 
     def count_children(self) -> ChildCount:
-        """Return how many children there are."""
+        """Return the number of children."""
         return self.table.counts()
 
     @overload
@@ -198,9 +199,9 @@ class Supervisor(SupervisorProcess):
     def whereis(self, name: str, server: type[S]) -> Ref[S]: ...
 
     def whereis(self, name: str, server: type[object] = object) -> Ref[object]:
-        """Return the reference of a child, whose `server` class is named for the type checker alone.
+        """Return the reference of a child; `server` gives its class to the type checker.
 
-        Raises `NoChild`, and `NoProcess` when it has ended for good.
+        Raises `NoChild`, and `NoProcess` when the child has ended for good.
         """
         child = self._child(name)
         if child.has_ended:
@@ -208,10 +209,10 @@ class Supervisor(SupervisorProcess):
         return Ref(cast("Process[object]", child.process))
 
     def supervisor(self, name: str, kind: type[T]) -> T:
-        """Return the supervisor that is the child of that name: a `Supervisor` or a `TaskSupervisor`, as `kind` says.
+        """Return the child of that name, which must be a supervisor of class `kind`.
 
-        It is for now: ask again after a restart of this supervisor. Raises `NoChild` for another kind of child, too,
-        and `NoProcess` when it has ended for good.
+        Ask again after a restart of this supervisor. Raises `NoChild` for a child of another class, too, and
+        `NoProcess` when the child has ended for good.
         """
         child = self._child(name)
         if not isinstance(child.process, kind):
