@@ -1,4 +1,4 @@
-"""Executors: where functions run that would hold up the event loop: in threads, or in other OS processes."""
+"""Executors: run functions that would block the event loop, in threads or in other OS processes."""
 
 from headrace.executors.call import Call, Raised, Returned
 from headrace.executors.executor import Executor

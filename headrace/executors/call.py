@@ -1,4 +1,4 @@
-"""Call: one function that runs in a thread or an OS process, and the handle to it."""
+"""`Call`: one function that runs in a thread or an OS process, and the handle to it."""
 
 import asyncio
 import traceback
@@ -18,28 +18,28 @@ R_co = TypeVar("R_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Returned(Generic[R_co]):
-    """The function has returned this."""
+    """The function has returned `result`."""
 
     result: R_co
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The function has not returned, and this is why."""
+    """The function has raised `error`, or was ended with it."""
 
     error: Exception
 
 
 class Call(Generic[R_co]):
-    """One run of a function; it ends exactly once, and how it did can be asked for as often as you like.
+    """One run of a function. It ends exactly once; its outcome may be read any number of times.
 
-    For use on the loop of its executor alone.
+    Only for the loop of its executor.
     """
 
     __slots__ = ("_ended", "_is_left", "_outcome", "_stop", "can_be_stopped", "name")
 
     def __init__(self, name: str, stop: Callable[[bool], None] | None) -> None:
-        """`stop` begins to end what runs the function, at once if that is true; None where it cannot be done."""
+        """`stop` begins to end the function, at once if its argument is true. None: the function cannot be ended."""
         self.name: Final = name
         self.can_be_stopped: Final = stop is not None
         self._stop = stop
@@ -53,24 +53,24 @@ class Call(Generic[R_co]):
 
     @property
     def outcome(self) -> Returned[R_co] | Raised | None:
-        """How the function ended; None as long as it runs."""
+        """The outcome of the function; None while it runs."""
         return self._outcome
 
     @property
     def is_left(self) -> bool:
-        """Whether whoever waited for it has gone, and it still runs."""
+        """Whether the function still runs, but no caller waits for it any more."""
         return self._is_left and self._outcome is None
 
     async def ended(self) -> Returned[R_co] | Raised:
-        """Wait until the function runs no more, and return how it ended. On cancellation the call goes on."""
+        """Wait until the function has ended, and return its outcome. On cancellation the call goes on."""
         if self._outcome is None:
             await asyncio.shield(self._ended)
         return cast("Returned[R_co] | Raised", self._outcome)
 
     async def result(self) -> R_co:
-        """Return what the function returned, or raise what it raised. On cancellation the call goes on.
+        """Return the result of the function, or raise its error. On cancellation the call goes on.
 
-        What an OS process raised has the traceback from there as its cause.
+        An error from an OS process has the traceback there as its cause.
         """
         outcome = self._outcome or await self.ended()
         if isinstance(outcome, Raised):
@@ -78,20 +78,20 @@ class Call(Generic[R_co]):
         return outcome.result
 
     def stop(self, *, at_once: bool = False) -> bool:
-        """Begin to end the function, and return whether that can be done; `ended` says when it has been.
+        """Begin to end the function, and return whether that is possible; `ended` waits for the end.
 
-        An OS process is terminated, and killed after its grace, or at once; the call then fails with CallStopped,
-        unless it ended before. A thread goes on.
+        An OS process is terminated, and killed after its grace time, or at once; the call then fails with CallStopped,
+        unless it has ended before. A thread goes on.
         """
         if self._stop is not None and self._outcome is None:
             self._stop(at_once)
         return self.can_be_stopped
 
     async def finish(self, timeout_seconds: float | None) -> R_co:
-        """Return the result as `result` does, but stop the function when that is cancelled or takes too long.
+        """Return the result as `result` does, but stop the function on cancellation or after `timeout_seconds`.
 
-        Where the function can be stopped, it has ended before this raises; a second cancellation does not wait for its
-        grace. A thread is left behind: `ended` then says when it has returned, and how. Raises CallOverdue.
+        If the function can be stopped, it has ended before this raises; a second cancellation does not wait for the
+        grace time. A thread is left behind: `ended` waits for its outcome. Raises CallOverdue.
         """
         try:
             async with asyncio.timeout(timeout_seconds) as deadline:
@@ -109,11 +109,11 @@ class Call(Generic[R_co]):
         return await self.result()
 
     def leave(self) -> None:
-        """Say that nobody waits for it any more, so that it is logged if it raises."""
+        """Mark the call as left: no caller waits any more, so an error is logged."""
         self._is_left = True
 
     def set_outcome(self, outcome: Returned[R_co] | Raised) -> None:
-        """Say how it ended, unless that was said before: for whoever runs the function."""
+        """Set the outcome, if none is set yet. For the executor that runs the function."""
         if self._outcome is not None:
             return
         if self._is_left and not self.can_be_stopped and isinstance(outcome, Raised):
@@ -135,7 +135,7 @@ class Call(Generic[R_co]):
 
 
 def raised(name: str, error: BaseException) -> Raised:
-    """Return the outcome of a function that raised, such that it ends nothing but the call.
+    """Return the outcome of a function that raised. An error that would end more than the call is replaced.
 
     >>> raised("shop:price", SystemExit(3)).error.class_name
     'SystemExit'
@@ -147,7 +147,7 @@ def raised(name: str, error: BaseException) -> Raised:
 
 
 def function_name(function: object) -> str:
-    """Return how a function is called in sentences: `module:qualname`, or what was given as text.
+    """Return the name of a function in sentences, `module:qualname`; a text is its own name.
 
     >>> function_name(function_name)
     'headrace.executors.call:function_name'

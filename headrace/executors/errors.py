@@ -3,17 +3,17 @@
 ::
 
     HeadraceError
-    └── ExecutorError             a function that is run in a thread or an OS process
-        ├── BadLimit              an executor in which nothing could run
-        ├── BadFunction           a function that an executor cannot take
-        ├── ExecutorClosed        the executor runs nothing more
+    └── ExecutorError             a function that runs in a thread or an OS process
+        ├── BadPoolSize           an executor that could run nothing
+        ├── BadFunction           a function that an executor cannot run
+        ├── ExecutorClosed        the executor is closed
         ├── CallOverdue           the function did not return in time
         ├── CallStopped           the call was ended before the function returned
-        ├── RemoteError           the function raised what cannot be raised here as what it was
-        └── OutsideError          what only another OS process can do wrong
+        ├── RemoteError           the function raised an error that cannot be raised here
+        └── ForeignError          errors of functions in other OS processes only
             ├── WorkerDied        the OS process ended while it ran the function
-            ├── WorkerNotStarted  an OS process could not be started, or could not import what it should
-            ├── NotReachable      the OS process cannot find the function, or what it is to be called with
+            ├── WorkerNotStarted  an OS process could not be started, or an import failed there
+            ├── NotReachable      the OS process cannot find the function or unpickle its arguments
             ├── Unpicklable       the function, an argument or the result cannot be pickled
             ├── ResultTooLarge    the result is larger than the executor allows
             └── UnguardedMain     the main script would start itself again in each OS process
@@ -26,11 +26,11 @@ from headrace.errors import HeadraceError
 
 
 class ExecutorError(HeadraceError):
-    """Something about a function that is run in a thread or in an OS process."""
+    """A function that runs in a thread or an OS process failed, or could not run."""
 
 
 class BadPoolSize(ExecutorError):
-    """An executor could run nothing."""
+    """The limit of an executor is below 1."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -38,7 +38,7 @@ class BadPoolSize(ExecutorError):
 
 
 class BadFunction(ExecutorError):
-    """An executor is given a function that it cannot take."""
+    """An executor got a function that it cannot run."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
@@ -56,7 +56,8 @@ class ExecutorClosed(ExecutorError):
 class CallOverdue(ExecutorError, TimeoutError):
     """The function did not return in time.
 
-    An OS process has been ended by now. A thread cannot be: it goes on, keeps its slot, and how it ends can be had.
+    An OS process has been ended by now. A thread cannot be ended: it goes on and keeps its slot, and `Call.ended` waits
+    for its outcome.
     """
 
     def __init__(self, name: str, seconds: float) -> None:
@@ -74,14 +75,14 @@ class CallStopped(ExecutorError):
 
 
 _LINES: Final = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
-"""Where each call of a traceback stands."""
+"""The file and line of each call in a traceback."""
 
 
 class RemoteError(ExecutorError):
-    """The function raised what cannot be raised here as what it was.
+    """The function raised an error that cannot be raised here.
 
-    Either its class cannot be imported and pickled, or it is one that would end more than the call: SystemExit,
-    KeyboardInterrupt, CancelledError. `traceback_text` is what Python prints of it.
+    Its class cannot be imported or pickled, or it would end more than the call: SystemExit, KeyboardInterrupt,
+    CancelledError. `traceback_text` is the traceback as Python prints it.
     """
 
     def __init__(self, name: str, class_name: str, message: str, traceback_text: str) -> None:
@@ -96,11 +97,11 @@ class RemoteError(ExecutorError):
 
 
 class ForeignError(ExecutorError):
-    """Something that only a function in another OS process can come to."""
+    """The base of errors that only functions in other OS processes have."""
 
 
 class WorkerDied(ForeignError):
-    """The OS process ended while it ran the function; below 0, `exit_code` is the number of the signal."""
+    """The OS process ended while it ran the function. A negative `exit_code` is the number of a signal."""
 
     def __init__(self, name: str, exit_code: int, pid: int) -> None:
         self.name = name
@@ -114,7 +115,7 @@ class WorkerDied(ForeignError):
 
 
 class WorkerNotStarted(ForeignError):
-    """An OS process could not be started, or could not import what it should."""
+    """An OS process could not be started, or an import failed there."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -160,7 +161,7 @@ class ResultTooLarge(ForeignError):
 
 
 class UnguardedMain(ForeignError):
-    """The main script, loaded in another OS process for a function or class of it, would do there what it does here."""
+    """The main script, imported in another OS process for one of its functions or classes, would start itself there."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The `Executor` protocol, and the base with a bounded number of slots."""
+"""`Executor`: the base of executors, which run a limited number of functions at a time."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from headrace.executors.errors import BadPoolSize, CallStopped, ExecutorClosed
 
 
 class Slots:
-    """At most `limit` are taken at a time; one that is free goes to whoever has waited longest."""
+    """At most `limit` slots are taken at a time. A free slot goes to the caller that has waited longest."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -24,11 +24,11 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a slot."""
+        """The number of callers that wait for a slot."""
         return len(self._waiting)
 
     async def take(self) -> bool:
-        """Return True once a slot is taken, False when `dismiss` ended the wait. On cancellation none is taken."""
+        """Return True once a slot is taken, False when `dismiss` ended the wait. On cancellation no slot is taken."""
         if self.taken < self.limit and not self._waiting:
             self.taken += 1
             return True
@@ -44,20 +44,20 @@ class Slots:
             raise
 
     def give_back(self) -> None:
-        """Free a slot that was taken."""
+        """Free a taken slot."""
         self.taken -= 1
         self._pass_on()
 
     def resize(self, limit: int) -> None:
-        """Let that many be taken from now on; what is taken above it stays until it is given back."""
+        """Change the limit. Slots above a lower limit stay taken until they are given back."""
         self.limit = limit
         self._pass_on()
 
     def dismiss(self) -> None:
-        """Tell all who wait that they get none."""
+        """End all waits without a slot."""
         while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():  # one that was cancelled in this iteration of the loop takes itself out
+            if not turn.done():  # a wait that was cancelled in this iteration of the loop removes itself
                 turn.set_result(False)
 
     def _pass_on(self) -> None:
@@ -74,7 +74,7 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class CallCounts:
-    """How the calls of an executor have ended so far."""
+    """The number of calls of an executor, by outcome."""
 
     returned: int = 0
     raised: int = 0
@@ -82,10 +82,10 @@ class CallCounts:
 
 
 class Executor(ABC):
-    """Runs functions elsewhere, at most `limit` at a time; those who wait for a slot are served in order.
+    """Runs functions outside of the event loop, at most `limit` at a time; waiting callers are served in order.
 
-    It belongs to the event loop on which it runs its first function, and is for that loop's thread alone. Leave it by
-    `async with`, or close it.
+    It belongs to the event loop on which it runs its first function, and only to that loop's thread. Use `async with`,
+    or close it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -112,17 +112,17 @@ class Executor(ABC):
 
     @property
     def left(self) -> tuple[Call[object], ...]:
-        """The calls that still run although whoever waited for them has gone: cancelled, or out of time."""
+        """The calls that still run although their caller was cancelled or timed out."""
         return tuple(call for call in self._calls if call.is_left)
 
     def resize(self, limit: int) -> None:
-        """Change how many functions may run at a time; what runs goes on."""
+        """Change how many functions may run at a time; running functions go on."""
         if limit < 1:
             raise BadPoolSize(limit)
         self._slots.resize(limit)
 
     def within(self, seconds: float) -> "BoundedExecutor":
-        """Return the same executor, but with CallOverdue for functions that run longer; a wait for a slot is free."""
+        """Return this executor with a time limit: a longer run raises CallOverdue. Waits for a slot do not count."""
         return BoundedExecutor(self, seconds)
 
     @overload
@@ -133,11 +133,10 @@ class Executor(ABC):
     async def run(self, function: str, *args: object, **kwargs: object) -> object: ...
 
     async def run(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> object:
-        """Run a function and return its result, or raise what it raised.
+        """Run a function and return its result, or raise its error.
 
-        On cancellation either it has not begun, or it is stopped as `Call.finish` says: an OS process has ended by
-        then, a thread goes on, keeps its slot, and is one of `left`. Raises ExecutorError for what is not the
-        function's own.
+        On cancellation the function either has not begun, or is stopped as by `Call.finish`: an OS process has ended by
+        then; a thread goes on, keeps its slot, and is in `left`. Raises ExecutorError for failures of the executor.
         """
         call: Call[object] = await self.start(function, *args, **kwargs)
         return await call.finish(None)
@@ -150,9 +149,9 @@ class Executor(ABC):
     async def start(self, function: str, *args: object, **kwargs: object) -> Call[object]: ...
 
     async def start(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> Call[object]:
-        """Wait for a slot, begin to run a function, and return the handle to that call.
+        """Wait for a slot, begin to run a function, and return the handle to the call.
 
-        On cancellation it has not begun. Raises ExecutorClosed, BadFunction, Unpicklable and ForeignLoop.
+        On cancellation the function has not begun. Raises ExecutorClosed, BadFunction, Unpicklable and ForeignLoop.
         """
         name = function_name(function)
         loop = asyncio.get_running_loop()
@@ -172,24 +171,24 @@ class Executor(ABC):
 
     @abstractmethod
     async def aclose(self, *, timeout_seconds: float | None = 0.0) -> None:
-        """Take nothing more in, wait that long for what runs, then end what can be ended."""
+        """Accept no more calls, wait `timeout_seconds` for the running ones, then end the calls that can be ended."""
 
     @abstractmethod
     def _begin(
         self, name: str, function: Callable[..., object] | str, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> Call[object]:
-        """Begin to run a function, for which a slot is taken; give that back when it has ended."""
+        """Begin to run a function in a taken slot, and give the slot back when the function has ended."""
 
     async def _take_slot(self, name: str) -> None:
         is_taken = False if self._is_closed else await self._slots.take()
         if is_taken and not self._is_closed:
             return
-        if is_taken:  # it was closed between the grant of the slot and this turn
+        if is_taken:  # the executor was closed between the grant of the slot and this turn
             self._slots.give_back()
         raise ExecutorClosed(name)
 
     async def _drain(self, timeout_seconds: float | None) -> None:
-        """Take nothing more in, and wait that long for what runs."""
+        """Accept no more calls, and wait `timeout_seconds` for the running ones."""
         self._is_closed = True
         self._slots.dismiss()
         with suppress(TimeoutError):
@@ -198,7 +197,7 @@ class Executor(ABC):
                     await call.ended()
 
     def _count_outcome(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
-        """Count and tell how a call ended."""
+        """Count the outcome of a call, and set it."""
         self._calls.discard(call)
         if isinstance(outcome, Returned):
             self._counts.returned += 1
@@ -210,7 +209,7 @@ class Executor(ABC):
 
 
 class BoundedExecutor:
-    """An executor whose functions have to return in time."""
+    """An executor with a time limit for each function."""
 
     def __init__(self, executor: Executor, seconds: float) -> None:
         self._executor = executor
@@ -224,6 +223,6 @@ class BoundedExecutor:
     async def run(self, function: str, *args: object, **kwargs: object) -> object: ...
 
     async def run(self, function: Callable[..., object] | str, *args: object, **kwargs: object) -> object:
-        """Do what `Executor.run` does; raises CallOverdue, then as if it had been cancelled."""
+        """Run a function as `Executor.run` does. After the time limit it is stopped, and CallOverdue is raised."""
         call: Call[object] = await self._executor.start(function, *args, **kwargs)
         return await call.finish(self._seconds)

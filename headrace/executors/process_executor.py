@@ -1,4 +1,4 @@
-"""Runs functions in OS processes, so that they use every core, and can be ended whatever they do."""
+"""`ProcessExecutor`: runs functions in OS processes, so that they use all cores and can be ended at any time."""
 
 import asyncio
 import sys
@@ -20,8 +20,9 @@ from headrace.telemetry.events import LOG
 class ProcessStatistics:
     """The counts of an executor.
 
-    OS processes that live, and of them those that run a call or are about to end; calls that wait; OS processes that
-    were started, that died of themselves, and that were started in place of one that died; and how the calls ended.
+    `alive` OS processes, and the `busy` ones among them, which run a call or are about to end; `waiting` calls; OS
+    processes that were `started`, that died unasked (`deaths`), and that replaced a dead one (`restarts`); and calls by
+    outcome.
     """
 
     limit: int
@@ -37,18 +38,18 @@ class ProcessStatistics:
 
 
 class ProcessExecutor(Executor):
-    """Runs functions in at most `limit` OS processes, each on a pipe of its own.
+    """Runs functions in at most `limit` OS processes, each with its own pipe.
 
-    A function is one from the top of a module, or its name "module:qualname"; an `async def` runs in an event loop of
-    its own there. Function, arguments and result are pickled; what the function raises is raised here as what it was,
-    with the traceback from there as its cause, or as RemoteError. Pickling is done on the loop, so hand over paths and
-    keys rather than what holds it up.
+    A function is from the top level of a module, or a text "module:qualname"; an `async def` runs there in an event
+    loop of its own. Function, arguments and result are pickled. An error of the function is raised here with the
+    traceback there as its cause, or as RemoteError. Pickling runs on the loop: pass paths and keys rather than large
+    data.
 
-    An OS process that dies fails the one call that it ran with WorkerDied, no other, and is replaced at once.
-    A call that is cancelled, or out of time, is terminated: `finally` blocks run for `grace_seconds`, then it is
-    killed; its slot is free when it is gone. OS processes are started when they are first needed, by starting Python
-    anew (never by fork), import only what the functions need, ignore SIGINT, and end with the OS process that started
-    them, however that ends.
+    An OS process that dies fails only the call that it ran, with WorkerDied, and is replaced at once. A call that is
+    cancelled or out of time is terminated: its `finally` blocks have `grace_seconds`, then it is killed; its slot is
+    free when the OS process has ended. OS processes start when they are first needed, as a new Python (never by fork).
+    They import only what the functions need, ignore SIGINT, and end with the OS process that started them, however it
+    ends.
     """
 
     def __init__(self, limit: int, settings: WorkerSettings | None = None) -> None:
@@ -63,7 +64,7 @@ class ProcessExecutor(Executor):
         self._unreplaced = 0
 
     def statistics(self) -> ProcessStatistics:
-        """Return the counts as they are now."""
+        """Return the present counts."""
         return ProcessStatistics(
             limit=self.limit,
             alive=len(self._workers),
@@ -113,14 +114,14 @@ class ProcessExecutor(Executor):
         return call
 
     def replied(self, worker: WorkerProcess, call: Call[object], outcome: Returned[object] | Raised) -> None:
-        """Take how a call ended: for its worker, which keeps the slot until it is gone if it is about to end."""
+        """Handle the outcome of a call. A worker that is about to end keeps its slot until it has ended."""
         if not worker.is_stopping:
             self._free(worker)
             self._rest(worker)
         self._count_outcome(call, outcome)
 
     def ended(self, worker: WorkerProcess, call: Call[object] | None, error: ExecutorError) -> None:
-        """Take that a worker is gone, and with what error its call failed, if it had one: for that worker."""
+        """Handle the end of a worker process; `error` is the error of its call, if it ran one."""
         self._workers.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
@@ -130,7 +131,7 @@ class ProcessExecutor(Executor):
                 how = error.how if isinstance(error, WorkerDied) else error
                 LOG.warning("an OS process of an executor ended while it had nothing to do: %s", how)
             elif isinstance(error, WorkerDied) and not self._is_closed and len(self._workers) < self.limit:
-                with suppress(ExecutorError):  # whoever calls next tries again, and is told
+                with suppress(ExecutorError):  # the next call tries again, and gets the error
                     self._rest(self._new_worker())
         if worker.has_slot:
             self._free(worker)
@@ -143,7 +144,7 @@ class ProcessExecutor(Executor):
         self._slots.give_back()
 
     def _free_worker(self) -> WorkerProcess | None:
-        """Return the one that worked last, so that those who are not needed grow idle."""
+        """Return the worker that was used last, so that workers that are not needed become idle."""
         while self._idle:
             worker = self._idle.pop()
             if not worker.is_stopping and not worker.has_exited:
@@ -152,7 +153,7 @@ class ProcessExecutor(Executor):
         return None
 
     def _count_death(self, worker: WorkerProcess) -> None:
-        """Count it once, by whichever way we hear of it first."""
+        """Count the death of a worker once."""
         if not worker.is_counted_dead:
             worker.is_counted_dead = True
             self._deaths += 1
@@ -161,7 +162,7 @@ class ProcessExecutor(Executor):
     def _new_worker(self) -> WorkerProcess:
         try:
             worker = WorkerProcess(self._settings, self)
-        except (OSError, RuntimeError) as error:  # no more files or threads are to be had
+        except (OSError, RuntimeError) as error:  # the system has no more files or threads
             raise WorkerNotStarted(str(error)) from error
         self._workers.add(worker)
         self._started += 1
@@ -169,7 +170,7 @@ class ProcessExecutor(Executor):
         return worker
 
     def _rest(self, worker: WorkerProcess) -> None:
-        """Keep a worker that has nothing to do, unless there are too many."""
+        """Keep an idle worker, unless there are too many."""
         if self._is_closed or len(self._workers) > self.limit:
             worker.stop_when_idle()
             return
@@ -180,7 +181,7 @@ class ProcessExecutor(Executor):
             self._sweep = loop.call_later(self._settings.idle_seconds, self._stop_idle)
 
     def _stop_idle(self) -> None:
-        """End those who have had nothing to do for too long; the list has the longest idle first."""
+        """End the workers that have been idle for too long; the list begins with the longest idle one."""
         self._sweep = None
         loop = asyncio.get_running_loop()
         seconds = self._settings.idle_seconds
@@ -198,7 +199,7 @@ class ProcessExecutor(Executor):
 
 
 def _check_main(name: str) -> None:
-    """Refuse to run functions for a main script that is just loaded for somebody else's: it has no guard."""
+    """Refuse functions while the main script is imported for a call of another OS process: it has no guard."""
     main = sys.modules["__main__"]
     if getattr(main, "IS_LOADING_MAIN", False):
         vars(main)["IS_MAIN_UNGUARDED"] = True

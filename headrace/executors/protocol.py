@@ -1,4 +1,4 @@
-"""What crosses to the OS process of an executor, and back: calls, and how they ended."""
+"""The frames between an executor and its OS processes: calls, and their outcomes."""
 
 import pickle
 import sys
@@ -32,7 +32,7 @@ PROTOCOL: Final = 5
 
 
 class RemoteTraceback(Exception):
-    """The cause of an error from another OS process: its text is the traceback from there."""
+    """The cause of an error from another OS process: its text is the traceback there."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -40,7 +40,7 @@ class RemoteTraceback(Exception):
 
 
 def packed_settings(imports: tuple[str, ...], max_result_bytes: int) -> bytes:
-    """Return the frame that tells a new OS process where it finds modules, and what holds for it."""
+    """Return the frame with the module paths and settings of a new OS process."""
     settings = Settings(list(sys.path), list(sys.argv), main_source(), imports, max_result_bytes)
     return _frame(CALL, pickle.dumps(tuple(settings), PROTOCOL))
 
@@ -59,7 +59,7 @@ def packed_call(
 
 
 def unpacked(name: str, kind: bytes, payload: bytes, max_result_bytes: int) -> Returned[object] | Raised:
-    """Return how a call ended, from the frame that tells it."""
+    """Return the outcome of a call, from its frame."""
     if kind == RESULT:
         return _result(name, payload)
     if kind == ERROR:
@@ -75,7 +75,7 @@ def unpacked(name: str, kind: bytes, payload: bytes, max_result_bytes: int) -> R
 
 
 def main_source() -> tuple[str, str] | None:
-    """Return how another OS process can load our main script; None when it is no file."""
+    """Return how another OS process can import our main script; None when it is not a file."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name != "__main__":
@@ -91,18 +91,18 @@ def _frame(kind: bytes, payload: bytes) -> bytes:
 def _result(name: str, payload: bytes) -> Returned[object] | Raised:
     try:
         return Returned(Unpickler(payload, None).load())
-    except Exception as error:  # noqa: BLE001 - a __setstate__ may raise anything, and whoever calls is told
+    except Exception as error:  # noqa: BLE001 - a __setstate__ may raise anything, and the caller gets it
         return Raised(Unpicklable(name, "the result", class_and_message(error)))
 
 
 def unpacked_error(name: str, payload: bytes) -> Exception:
-    """Return what the function raised: as what it was, where that can be had here."""
+    """Return the error of the function, or a RemoteError where it cannot be unpickled here."""
     class_name, message, text, pickled = Unpickler(payload, None).load()
     error: object = None
     if pickled is not None:
         try:
             error = Unpickler(pickled, None).load()
-        except Exception:  # noqa: BLE001 - many classes cannot be unpickled, and RemoteError says all that is known
+        except Exception:  # noqa: BLE001 - many classes cannot be unpickled, and RemoteError has all that is known
             error = None
     if not isinstance(error, Exception):
         error = RemoteError(name, class_name, message, text)

@@ -21,7 +21,7 @@ from headrace.executors.executor import Executor
 
 @dataclass(frozen=True, slots=True)
 class ThreadStatistics:
-    """The counts of an executor: threads that live and that run something, calls that wait, and how they ended."""
+    """The counts of an executor: threads that are alive and busy, waiting calls, and calls by outcome."""
 
     limit: int
     alive: int
@@ -33,8 +33,8 @@ class ThreadStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """What a thread is to do, and on which loop it tells how that ended."""
+class _QueuedCall:
+    """One call for a thread, and the loop that gets its outcome."""
 
     work: Callable[[], object]
     name: str
@@ -43,22 +43,22 @@ class _Order:
 
 
 class ThreadExecutor(Executor):
-    """Runs `def` functions in at most `limit` threads, each in a copy of its caller's context.
+    """Runs `def` functions in at most `limit` threads, each in a copy of the context of its caller.
 
-    A thread cannot be ended. When the wait for a call is cancelled or too long, its slot stays taken until the function
-    returns: `Executor.left` has the call, `Call.ended` tells how it ended. Threads are started when they are first
-    needed, are kept, and do not hold up the end of the OS process.
+    A thread cannot be ended. When a caller is cancelled or out of time, the slot stays taken until the function
+    returns: the call is in `Executor.left`, and `Call.ended` waits for its outcome. Threads start when they are first
+    needed, are kept, and do not delay the end of the OS process.
     """
 
     def __init__(self, limit: int, *, name: str = "headrace-executor") -> None:
-        """`name` begins the name of each thread."""
+        """`name` is the beginning of the name of each thread."""
         super().__init__(limit)
         self._name = name
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_QueuedCall | None] = queue.SimpleQueue()
         self._alive = 0
 
     def statistics(self) -> ThreadStatistics:
-        """Return the counts as they are now."""
+        """Return the present counts."""
         return ThreadStatistics(
             limit=self.limit,
             alive=self._alive,
@@ -91,10 +91,10 @@ class ThreadExecutor(Executor):
             raise BadFunction(name, "is an async def, which blocks nobody: await it, or run it in a ProcessExecutor")
         call: Call[object] = Call(name, None)
         work = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
-        order = _Order(work, name, asyncio.get_running_loop(), partial(self._finished, call))
+        queued = _QueuedCall(work, name, asyncio.get_running_loop(), partial(self._finished, call))
         if self._slots.taken > self._alive:
             self._start_thread()
-        self._orders.put(order)
+        self._queue.put(queued)
         return call
 
     def _finished(self, call: Call[object], outcome: Returned[object] | Raised) -> None:
@@ -103,31 +103,31 @@ class ThreadExecutor(Executor):
         self._shrink()
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=_serve, args=(self._orders,), name=f"{self._name}-{self._alive}", daemon=True)
+        thread = threading.Thread(target=_serve, args=(self._queue,), name=f"{self._name}-{self._alive}", daemon=True)
         thread.start()
         self._alive += 1
 
     def _shrink(self) -> None:
-        """End the threads that nothing could be given to."""
+        """End the threads that are not needed any more."""
         wanted = self._slots.taken if self._is_closed else max(self._slots.taken, self.limit)
         while self._alive > wanted:
             self._alive -= 1
-            self._orders.put(None)
+            self._queue.put(None)
 
 
-def _serve(orders: "queue.SimpleQueue[_Order | None]") -> None:
-    """The body of a thread: runs calls one after the other until it is stopped."""
-    while (order := orders.get()) is not None:
+def _serve(calls: "queue.SimpleQueue[_QueuedCall | None]") -> None:
+    """Run calls one after another until stopped: the body of a thread."""
+    while (queued := calls.get()) is not None:
         outcome: Returned[object] | Raised
         try:
-            outcome = Returned(order.work())
-        except BaseException as error:  # noqa: BLE001 - whoever waits is told
-            outcome = raised(order.name, error)
+            outcome = Returned(queued.work())
+        except BaseException as error:  # noqa: BLE001 - the caller gets the error
+            outcome = raised(queued.name, error)
         try:
-            order.loop.call_soon_threadsafe(order.report, outcome)
-        except RuntimeError:  # the loop of its executor is closed: no caller waits, and none comes
+            queued.loop.call_soon_threadsafe(queued.report, outcome)
+        except RuntimeError:  # the loop of the executor is closed, so no caller waits
             return
-        del order, outcome  # an idle thread keeps nothing alive
+        del queued, outcome  # an idle thread must not keep objects alive
 
 
 T = TypeVar("T")
@@ -140,11 +140,11 @@ def _nothing() -> None:
 
 
 class WorkerThread:
-    """Makes calls one after another, in the order in which they were given.
+    """Runs calls one after another in a thread of its own, in their order.
 
-    It is a daemon: a call that never returns (a dead disk, a pipe that nobody reads) holds up neither a drain nor the
-    end of the OS process, as it would in the loop's own pool of threads. Start it, give it calls and close it in the
-    thread of the loop that was running when it was made.
+    It is a daemon thread: a call that never returns (a dead disk, a pipe without a reader) delays neither a drain nor
+    the end of the OS process, as the loop's own thread pool would. Make, start, use and close it in the thread of the
+    running loop.
     """
 
     def __init__(self, name: str) -> None:
@@ -153,18 +153,18 @@ class WorkerThread:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin to make calls."""
+        """Start the thread."""
         self._thread.start()
 
     def call(self, work: Callable[[], T]) -> "asyncio.Future[T]":
-        """Make one call; the future gets what it returns or raises. A cancelled future does not stop a call."""
+        """Run one call; the future gets its result or error. A cancelled future does not stop the call."""
         future: asyncio.Future[object] = self._loop.create_future()
         future.add_done_callback(_seen)
         self._jobs.put((work, future))
         return cast("asyncio.Future[T]", future)
 
     def close(self, last: Callable[[], None] = _nothing) -> None:
-        """Make one last call, which must not raise, and end the thread after it; wait for neither."""
+        """Run one last call, which must not raise, and then end the thread, without waiting."""
         self._jobs.put(last)
 
     def _work(self) -> None:
@@ -172,7 +172,7 @@ class WorkerThread:
             work, future = job
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001 - it is raised where the future is awaited
+            except BaseException as error:  # noqa: BLE001 - the error is raised where the future is awaited
                 self._report(_failed, future, error)
             else:
                 self._report(_done, future, result)
@@ -182,12 +182,12 @@ class WorkerThread:
     def _report(
         self, report: Callable[["asyncio.Future[object]", T], None], future: "asyncio.Future[object]", what: T
     ) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no caller waits
             self._loop.call_soon_threadsafe(report, future, what)
 
 
 def _seen(future: "asyncio.Future[object]") -> None:
-    """Keep asyncio from reporting the error of a call that a stopped stage no longer waits for."""
+    """Keep asyncio from logging the error of a call that no stage waits for any more."""
     if not future.cancelled():
         future.exception()
 

@@ -1,7 +1,7 @@
-"""The program of an OS process that runs functions: reads calls from its pipe, and writes how each ended.
+"""The program of a worker process: reads calls from its pipe, and writes their outcomes.
 
-It is started as a script and imports nothing of headrace, nor anything else before a function needs it: that is what
-makes it start quickly. The executor reads from here how the two talk.
+It runs as a script and imports nothing of headrace, and other modules only when a function needs them: so it starts
+quickly. The executor imports the format of the frames from here.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import asyncio
 
 HEADER: Final = struct.Struct("!cQ")
-"""Before each payload: its kind, and its length in bytes."""
+"""The header of each frame: the kind of the payload, and its length in bytes."""
 
 CALL: Final = b"c"  # to the child: function, args and kwargs
-READY: Final = b"r"  # from the child: it has imported what it should
-NOT_READY: Final = b"n"  # it could not, and ends
+READY: Final = b"r"  # from the child: all imports are done
+NOT_READY: Final = b"n"  # an import failed, and the child ends
 RESULT: Final = b"v"  # the result of the call
 ERROR: Final = b"e"  # class name, message, traceback text, and the error itself if it can be pickled
 UNREACHABLE: Final = b"u"  # why the call could not be loaded
@@ -33,25 +33,25 @@ UNPICKLABLE: Final = b"p"  # why the result cannot be pickled
 TOO_LARGE: Final = b"l"  # the length of the result
 
 TEXT_LIMIT: Final = 100_000
-"""Characters of a message or a traceback that are told at most."""
+"""The number of characters of a message or a traceback that are sent at most."""
 
 PROGRAM: Final = "headrace.executors.worker_main"
-"""What this file is called where it is a module: its functions are here, and need no import."""
+"""The name of this file as a module: names of it need no import here."""
 
 MAIN: Final = "__mp_main__"
-"""What the main script is called here, as multiprocessing calls it: not `__main__`, so that its guard holds."""
+"""The name of the main script here, as in multiprocessing: not `__main__`, so that its guard holds."""
 
 IS_LOADING_MAIN = False
-"""Whether the main script is just being loaded; it must not start OS processes then."""
+"""Whether the main script is being imported; it must not start OS processes meanwhile."""
 
 IS_MAIN_UNGUARDED = False
-"""Whether it tried to, all the same: set by the executor that refused."""
+"""Whether the main script tried to start OS processes all the same; set by the executor that refused."""
 
 
 class Settings(NamedTuple):
-    """What the first frame tells the child, as a plain tuple: the class itself never crosses.
+    """The payload of the first frame. It is sent as a plain tuple, so that this class is never pickled.
 
-    No dataclass, for the import of that alone would take a third of the start.
+    It is no dataclass, since that import would take a third of the start time.
     """
 
     sys_path: list[str]
@@ -62,14 +62,14 @@ class Settings(NamedTuple):
 
 
 class Terminated(SystemExit):
-    """The executor ends the running call; its `finally` blocks run."""
+    """Raised when the executor ends the running call; `finally` blocks run."""
 
 
 class Termination:
-    """The handler of SIGTERM: raises Terminated once, and remembers it, for a function may swallow that.
+    """The handler of SIGTERM: raises Terminated once, and remembers it, since a function may swallow it.
 
-    The executor shuts its side of the pipe before it sends the signal. One that comes without that is from elsewhere
-    (a service manager sends it to every OS process of a service) and not for us: the executor decides what still runs.
+    The executor shuts its side of the pipe before it sends the signal. Another sender (a service manager sends SIGTERM
+    to all OS processes of a service) does not, and its signal is ignored: the executor decides which calls still run.
     """
 
     def __init__(self, pipe: int) -> None:
@@ -77,7 +77,7 @@ class Termination:
         self._pipe = pipe
 
     def __call__(self, number: int, frame: object) -> None:
-        """Handle the signal once; cleaning up is not interrupted again."""
+        """Handle the first signal; cleaning up is not interrupted again."""
         if not self.is_asked and self._is_pipe_shut():
             self.is_asked = True
             raise Terminated(128 + number)
@@ -91,7 +91,7 @@ class Termination:
 
 
 def die_with_parent(parent: int, pipe: int) -> None:
-    """End this OS process when the one that started it is gone, even if that was killed, and even in a busy loop."""
+    """End this OS process when its parent has ended, even if the parent was killed or a function is in a busy loop."""
     if not _is_tied():
         die_with_pipe(pipe)
     if os.getppid() != parent:
@@ -103,7 +103,7 @@ def _is_tied() -> bool:
     if sys.platform != "linux":
         return False
     try:
-        import ctypes  # noqa: PLC0415 - a millisecond that the others need not spend, and some Pythons lack it
+        import ctypes  # noqa: PLC0415 - takes a millisecond, and some Pythons lack it
 
         return bool(ctypes.CDLL(None).prctl(1, signal.SIGKILL) == 0)  # PR_SET_PDEATHSIG
     except (ImportError, OSError, AttributeError):
@@ -111,12 +111,12 @@ def _is_tied() -> bool:
 
 
 def die_with_pipe(pipe: int) -> None:
-    """Start a thread that ends this OS process when the other end of the pipe is closed: for where nothing else can."""
+    """Start a thread that ends this OS process when the other end of the pipe is closed, if the system cannot."""
     import _thread  # noqa: PLC0415 - only some systems need it
 
     def watch() -> None:
         watched = select.poll()
-        watched.register(pipe, 0)  # nothing but the hang-up
+        watched.register(pipe, 0)  # only the hang-up
         watched.poll()
         os._exit(1)
 
@@ -124,16 +124,16 @@ def die_with_pipe(pipe: int) -> None:
 
 
 class MainModule:
-    """The main script of the executor's OS process, loaded when a function or a class of it is first asked for."""
+    """The main script of the parent, imported when one of its functions or classes is first needed."""
 
     def __init__(self, source: tuple[str, str] | None) -> None:
-        """`source` is how to load it: ("module", name) or ("path", path); None when it cannot be."""
+        """`source` is ("module", name) or ("path", path); None when the script cannot be imported."""
         self._source = source
         self._failure = ""
         self._is_loaded = False
 
     def load(self) -> None:
-        """Load it, once; raises ImportError with why it cannot be."""
+        """Import the script once. Raises ImportError with the reason when that fails."""
         if not self._is_loaded:
             if not self._failure:
                 self._load()
@@ -144,7 +144,7 @@ class MainModule:
         if self._source is None:
             self._failure = "__main__ is no file, as with python -c or in a notebook, so nothing else can load it"
             return
-        global IS_LOADING_MAIN  # noqa: PLW0603 - it tells executors that the script makes
+        global IS_LOADING_MAIN  # noqa: PLW0603 - read by executors that the script makes
         IS_LOADING_MAIN = True
         try:
             names = self._names(*self._source)
@@ -170,15 +170,15 @@ class MainModule:
 
 
 class Unpickler(pickle.Unpickler):
-    """Finds what the main script defines under the name that it has here or there."""
+    """Finds names of the main script, whose module has another name in the parent than here."""
 
     def __init__(self, payload: bytes, main: MainModule | None) -> None:
-        """`main` is loaded for names of the main script; None where that one runs."""
+        """`main` is the main script, imported when needed; None in the parent."""
         super().__init__(io.BytesIO(payload))
         self._main = main
 
     def find_class(self, module_name: str, global_name: str) -> object:
-        """Return the object of that name; the names of this program and of the main module are its own."""
+        """Return the object of that name. Names of this program and of the main script are found without an import."""
         if module_name == PROGRAM:
             return globals()[global_name]
         if module_name == "__main__" and self._main is not None:
@@ -189,23 +189,23 @@ class Unpickler(pickle.Unpickler):
 
 
 class WorkerMain:
-    """Runs one call after the other, until the pipe ends."""
+    """Runs calls one after another, until the pipe is closed."""
 
     def __init__(self, pipe: int, termination: Termination) -> None:
         self._pipe = pipe
         self._termination = termination
-        self._reader: BinaryIO = open(pipe, "rb", closefd=False)  # noqa: SIM115 - it is a number, open till the end
-        self._settings = Settings(*pickle.loads(self._read()[1]))  # noqa: S301 - our own parent wrote it
+        self._reader: BinaryIO = open(pipe, "rb", closefd=False)  # noqa: SIM115 - a file number, open until the end
+        self._settings = Settings(*pickle.loads(self._read()[1]))  # noqa: S301 - written by our own parent
         self._main = MainModule(self._settings.main)
 
     def serve(self) -> None:
-        """Import what is asked for, then run what comes."""
+        """Import the modules of the settings, then run calls."""
         sys.path[:] = self._settings.sys_path
         sys.argv[:] = self._settings.argv
         try:
             for name in self._settings.imports:
                 __import__(name)
-        except Exception as error:  # noqa: BLE001 - the executor says it to whoever calls
+        except Exception as error:  # noqa: BLE001 - the executor passes it on to its caller
             self._write(NOT_READY, f"{name} cannot be imported: {_text(error)}".encode())
             return
         self._write(READY, b"")
@@ -228,7 +228,7 @@ class WorkerMain:
                 result = _awaited(result)
         except Terminated:
             raise
-        except BaseException as error:  # noqa: BLE001 - it is told, and this OS process goes on
+        except BaseException as error:  # noqa: BLE001 - the error is sent back, and this OS process goes on
             return ERROR, packed_error(error, self._settings.max_result_bytes)
         return self._packed_result(result)
 
@@ -255,7 +255,7 @@ class WorkerMain:
         return cast("Callable[..., object]", found)
 
     def _read(self) -> tuple[bytes, bytes]:
-        """Return the next frame; its kind is empty at the end."""
+        """Return the next frame; its kind is empty at the end of the pipe."""
         head = self._reader.read(HEADER.size)
         if len(head) < HEADER.size:
             return b"", b""
@@ -263,7 +263,7 @@ class WorkerMain:
         return kind, self._reader.read(length)
 
     def _write(self, kind: bytes, payload: bytes) -> None:
-        """Write a frame, in one system call where it fits."""
+        """Write a frame, in one system call if it fits."""
         header = HEADER.pack(kind, len(payload))
         written = os.writev(self._pipe, [header, payload]) - len(header)
         rest = memoryview(payload)[max(0, written) :]
@@ -272,9 +272,9 @@ class WorkerMain:
 
 
 def run_each(function: Callable[[object], object], events: Sequence[object]) -> list[tuple[object, bytes | None]]:
-    """Return what the function makes of each event, or what it raises, packed: that concerns the event alone.
+    """Return for each event the result of the function, and its packed error or None.
 
-    Events of an async function share an event loop, one after another.
+    Async functions share one event loop, and run one after another.
     """
     made: list[tuple[object, bytes | None]] = []
     with contextlib.ExitStack() as stack:
@@ -286,13 +286,13 @@ def run_each(function: Callable[[object], object], events: Sequence[object]) -> 
                     runner = runner or stack.enter_context(_runner())
                     result = runner.run(_wait(result))
                 made.append((result, None))
-            except Exception as error:  # noqa: BLE001 - it fails this event alone
+            except Exception as error:  # noqa: BLE001 - the error fails this event alone
                 made.append((None, packed_error(error)))
     return made
 
 
 def packed_error(error: BaseException, limit_bytes: int | None = None) -> bytes:
-    """Return what is reported of an error; the error itself where it can be pickled, in at most `limit_bytes`."""
+    """Return an error as bytes: with the pickled error itself, if that works and takes at most `limit_bytes`."""
     import traceback  # noqa: PLC0415 - only a failure needs it
 
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
@@ -306,7 +306,7 @@ def packed_error(error: BaseException, limit_bytes: int | None = None) -> bytes:
 
 
 def _awaited(result: object) -> object:
-    """Return what an awaitable gives, in an event loop of its own that ends with it."""
+    """Return the result of an awaitable, run in an event loop of its own."""
     with _runner() as runner:
         return runner.run(_wait(result))
 
@@ -324,7 +324,7 @@ async def _wait(result: object) -> object:
 def _message(error: BaseException) -> str:
     try:
         return str(error)[:TEXT_LIMIT]
-    except Exception:  # noqa: BLE001 - its __str__ is the user's
+    except Exception:  # noqa: BLE001 - the error's __str__ is user code
         return "<its message cannot be shown>"
 
 
@@ -333,7 +333,7 @@ def _text(error: BaseException) -> str:
 
 
 def _flush() -> None:
-    """Show what a function printed: whoever is killed later would lose it."""
+    """Write the output of a function: a later kill would lose it."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):
@@ -341,14 +341,14 @@ def _flush() -> None:
 
 
 def main() -> None:
-    """Serve the pipe that the command line names, for the parent that it names."""
+    """Serve the pipe named on the command line, for the parent named there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe, parent = int(sys.argv[1]), int(sys.argv[2])
     termination = Termination(pipe)
     signal.signal(signal.SIGTERM, termination)
     os.set_inheritable(pipe, False)
     die_with_parent(parent, pipe)
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # whoever would read it is gone
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the parent has ended
         WorkerMain(pipe, termination).serve()
 
 

@@ -1,4 +1,4 @@
-"""One OS process seen from its parent, and the pipe to it."""
+"""`WorkerProcess`: one OS process seen from its parent, and the pipe to it."""
 
 import asyncio
 import os
@@ -21,11 +21,11 @@ from headrace.executors.protocol import packed_settings, unpacked
 from headrace.executors.worker_main import HEADER
 
 READ_BYTES: Final = 1 << 18
-"""Bytes that are read at a time: about what a socket holds, so that one large result does not hold up the loop."""
+"""The bytes read at a time: about a socket's buffer, so that a large result does not block the loop."""
 
 
 class Pipe:
-    """Sends frames without ever waiting, and tells of each that came in, in order."""
+    """Sends frames without waiting, and calls back for each received frame, in order."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Pipe:
         received: Callable[[bytes, bytes], None],
         lost: Callable[[], None],
     ) -> None:
-        """`received` gets kind and payload of a frame; `lost` is called once, when the other end is closed."""
+        """`received` gets the kind and payload of a frame; `lost` is called once, when the other end is closed."""
         self._loop = loop
         self._end = end
         self._received = received
@@ -46,7 +46,7 @@ class Pipe:
         loop.add_reader(end.fileno(), self._read)
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, now or as soon as the other end takes it; one to a dead end goes nowhere."""
+        """Send a frame, now or as soon as there is room. A frame to a dead OS process is dropped."""
         if not self._is_open:
             return
         rest = memoryview(frame)
@@ -57,20 +57,20 @@ class Pipe:
             self._loop.add_writer(self._end.fileno(), self._write)
 
     def drain(self) -> None:
-        """Read all that was sent before the other end died."""
+        """Read everything that was sent before the other end died."""
         while self._is_open and self._read():
             pass
 
     def shut(self) -> None:
-        """Send nothing more, and let the other end see that; what it sends is still read."""
+        """Send no more, and let the other end notice; its frames are still read."""
         self._unsent.clear()
         if self._is_open:
             self._loop.remove_writer(self._end.fileno())
-            with suppress(OSError):  # it is dead, and reading says so
+            with suppress(OSError):  # the other end is dead, and reading will notice
                 self._end.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Close our end; what was not sent is dropped."""
+        """Close our end; unsent frames are dropped."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._end.fileno())
@@ -79,12 +79,12 @@ class Pipe:
             self._unsent.clear()
 
     def _sent(self, rest: memoryview) -> memoryview:
-        """Send what the socket takes, and return what it does not."""
+        """Send as much as the socket takes, and return the rest."""
         try:
             return rest[self._end.send(rest) :]
         except (BlockingIOError, InterruptedError):
             return rest
-        except OSError:  # it is dead, and reading says so
+        except OSError:  # the other end is dead, and reading will notice
             return rest[len(rest) :]
 
     def _write(self) -> None:
@@ -102,7 +102,7 @@ class Pipe:
             chunk = self._end.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:  # reset by the other end, which died before it read all
+        except OSError:  # the other end died before it read everything
             chunk = b""
         if not chunk:
             self.close()
@@ -125,11 +125,11 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What holds for the OS processes of an executor.
+    """Settings of the OS processes of an executor.
 
-    `imports`: modules that each imports when it starts. `grace_seconds`: what is terminated has that long to clean up,
-    then it is killed. `idle_seconds`: one that has had nothing to do for that long is ended; None keeps it.
-    `max_result_bytes`: the largest result, pickled, that is sent back.
+    `imports`: modules that are imported at the start. `grace_seconds`: the time between terminating and killing an OS
+    process. `idle_seconds`: an OS process that has been idle for that long is ended; None keeps it. `max_result_bytes`:
+    the limit for a pickled result.
     """
 
     imports: tuple[str, ...] = ()
@@ -142,17 +142,17 @@ class WorkerOwner(Protocol):
     """The owner of a worker process; its methods are called on the owner's loop."""
 
     def replied(self, worker: "WorkerProcess", call: Call[object], outcome: Returned[object] | Raised) -> None:
-        """Take how a call ended; the worker is free for another, unless it `is_stopping`."""
+        """Handle the outcome of a call; the worker is free for another, unless it `is_stopping`."""
 
     def ended(self, worker: "WorkerProcess", call: Call[object] | None, error: ExecutorError) -> None:
-        """Handle the end of the OS process; `error` is what the call that it ran failed with."""
+        """Handle the end of the OS process; `error` is the error of the call that it ran."""
 
 
 class WorkerProcess:
-    """Starts an OS process, gives it calls, and says once that it has ended; never waits.
+    """Starts an OS process, gives it calls, and reports its end once. It never waits.
 
-    A thread of its own starts the OS process and waits for its end: starting one takes milliseconds, and the system
-    may tie its life to that of the very thread that started it.
+    A thread starts the OS process and waits for its end: starting one takes milliseconds, and the system may tie its
+    life to the thread that started it.
     """
 
     def __init__(self, settings: WorkerSettings, owner: WorkerOwner) -> None:
@@ -183,33 +183,33 @@ class WorkerProcess:
 
     @property
     def has_exited(self) -> bool:
-        """Whether its OS process has ended, even if the event loop does not know it yet."""
+        """Whether the OS process has ended, even before the event loop knows it."""
         if self._process is None or not hasattr(os, "waitid"):
             return False
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # somebody else has reaped it
+        except ChildProcessError:  # other code has reaped it
             return True
 
     @property
     def has_died(self) -> bool:
-        """Whether it ended, or is about to, without having been asked to."""
+        """Whether the OS process has ended unasked, or is about to."""
         return self.is_stopping and not self._was_asked_to_stop
 
     def give(self, call: Call[object], frame: bytes) -> None:
-        """Let it run a call, in a slot; it must have none."""
+        """Send a call to the OS process, which must be idle, and take a slot for it."""
         self.call = call
         self.has_slot = True
         self._pipe.send(frame)
 
     def stop_when_idle(self) -> None:
-        """Let it end by itself, now that it has nothing to do; it is killed if it does not within its grace."""
+        """Let the idle OS process end by itself; it is killed after its grace time."""
         self.is_stopping = self._was_asked_to_stop = True
         self._pipe.close()
         self._kill_later()
 
-    def end(self, at_once: bool = False) -> None:  # noqa: FBT001, FBT002 - a call hands it on
-        """Begin to end it, whatever it does: terminate it, and kill it when it has not ended within its grace."""
+    def end(self, at_once: bool = False) -> None:  # noqa: FBT001, FBT002 - a `Call` passes it by position
+        """Terminate the OS process, and kill it after its grace time, or at once."""
         was_asked, self.is_stopping, self._was_asked_to_stop = self._was_asked_to_stop, True, True
         if at_once:
             self._send(signal.SIGKILL)
@@ -235,11 +235,11 @@ class WorkerProcess:
         elif self.call is not None:
             call = self.call
             outcome = unpacked(call.name, kind, payload, self._settings.max_result_bytes)
-            self.call = None  # not before: what is raised while it is unpacked must not leave the call without an end
+            self.call = None  # not earlier: an error while unpacking must not leave the call without an outcome
             self._owner.replied(self, call, outcome)
 
     def _lost(self) -> None:
-        """Its end of the pipe is closed: it is about to end, or nobody can talk to it any more."""
+        """Called when the other end of the pipe is closed: the OS process ends, or cannot be reached any more."""
         self.is_stopping = True
         self._kill_later()
 
@@ -252,8 +252,8 @@ class WorkerProcess:
                 self._post(partial(self._not_started, str(error)))
                 return
         self._post(partial(self._started, process))
-        if hasattr(os, "waitid"):  # it is reaped on the loop, so that nobody signals a number that has another owner
-            with suppress(ChildProcessError):  # somebody else has reaped it
+        if hasattr(os, "waitid"):  # reaped on the loop, so that no signal goes to a reused process id
+            with suppress(ChildProcessError):  # other code has reaped it
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         else:
             process.wait()
@@ -261,7 +261,7 @@ class WorkerProcess:
             process.wait()
 
     def _post(self, report: Callable[[], None]) -> bool:
-        """Tell it on the loop; return False when that one is closed, and nobody listens."""
+        """Call `report` on the loop; return False when the loop is closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(report)
             return True
@@ -304,13 +304,13 @@ PROGRAM: Final = child.__file__
 
 
 def _spawned(pipe: int) -> "subprocess.Popen[bytes]":
-    """Start an OS process on a pipe, in a group of its own: Ctrl-C is for whoever started it."""
+    """Start an OS process on a pipe, in a process group of its own, so that Ctrl-C reaches only the parent."""
     command = [sys.executable, *_options(), "-P", PROGRAM, str(pipe), str(os.getpid())]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), process_group=0)  # noqa: S603 - ours
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(pipe,), process_group=0)  # noqa: S603 - our own program
 
 
 def _options() -> list[str]:
-    """Return the options of our own interpreter that change what code means or where it is found."""
+    """Return the options of our interpreter that change the meaning of code or the search for modules."""
     flags = ["-I"] if sys.flags.isolated else []
     flags += ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
     flags += ["-X", "dev"] if sys.flags.dev_mode else []

@@ -121,9 +121,9 @@ class GenServer(Callbacks):
     def link(self, ref: Ref[S]) -> None:
         """Link this process and the process of `ref`: when the life of one ends, the other ends, too.
 
-        It ends for the same reason, with the running callback cancelled, and its supervisor decides about a restart. The
-        reason "normal" ends no linked process. With `trap_exits = True` the process does not end: `handle_info` gets an
-        `Exit(name, reason)`, also for "normal". A link to a process without a life counts as an exit: "noproc".
+        It ends for the same reason, with the running callback cancelled, and its supervisor decides about a restart.
+        The reason "normal" ends no linked process. With `trap_exits = True` the process does not end: `handle_info`
+        gets an `Exit(name, reason)`, also for "normal". A link to a process without a life is an exit with "noproc".
         """
         links.link(_process_of(self, "link()"), process_behind(ref, "link to"))
 

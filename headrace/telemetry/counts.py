@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms as plain numbers."""
+"""`Family`, `HistogramCounts` and `Families`: counters, gauges and histograms as plain numbers."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,10 @@ MetricKind = Literal["counter", "gauge", "histogram"]
 LabelValues = tuple[str, ...]
 
 LABEL_SETS_LIMIT: Final = 1000
-"""How many label sets a family holds unless told otherwise."""
+"""The default limit of label sets in a family."""
 
 OTHER: Final = "other"
-"""The value of all labels of the series for label sets beyond the limit."""
+"""The label values of the series for label sets beyond the limit."""
 
 PROCESS_NAMES: Final = frozenset(
     {
@@ -29,7 +29,7 @@ PROCESS_NAMES: Final = frozenset(
         "python_info",
     }
 )
-"""Names of the metrics of the OS process, as Prometheus' clients have them. No stage may export one of them."""
+"""The metrics of the OS process, as Prometheus clients name them. No stage may export one of these names."""
 
 _OWN_PREFIXES: Final = (
     "headrace_build",
@@ -43,15 +43,15 @@ _OWN_PREFIXES: Final = (
     "headrace_queue",
     "headrace_stage",
 )
-"""How the names of the metrics begin that a run exports itself. No stage may declare such a name."""
+"""The prefixes of the metrics that a run exports itself. No stage may declare such a name."""
 
 _HISTOGRAM_SAMPLES: Final = ("_bucket", "_sum", "_count", "_created")
 
 
 class HistogramCounts:
-    """A histogram's numbers: observations per bucket (not cumulative, the last one unbounded), and their sum.
+    """The numbers of a histogram: observations per bucket (not cumulative, the last one unbounded), and their sum.
 
-    The first bucket is counted apart, in `quick`, without a search: hot paths do it themselves.
+    `quick` is the count of the first bucket; hot paths raise it themselves, without a search.
     """
 
     __slots__ = ("_counts", "_first", "bounds", "quick", "sum")
@@ -76,7 +76,7 @@ class HistogramCounts:
         self._counts[bisect_left(self.bounds, value)] += 1
 
     def counts(self) -> tuple[int, ...]:
-        """Return the observations per bucket of `bounds`, and those above."""
+        """Return the observations per bucket of `bounds`, and above the last bound."""
         return (self._counts[0] + self.quick, *self._counts[1:])
 
     def add(self, other: "HistogramCounts") -> None:
@@ -85,7 +85,7 @@ class HistogramCounts:
         self._counts = [one + more for one, more in zip(self._counts, other.counts(), strict=True)]
 
     def copy(self) -> "HistogramCounts":
-        """Return a copy that no later observation changes."""
+        """Return a copy that later observations do not change."""
         twin = HistogramCounts(self.bounds)
         twin.sum, twin.quick, twin._counts = self.sum, self.quick, list(self._counts)
         return twin
@@ -93,10 +93,10 @@ class HistogramCounts:
 
 @dataclass(frozen=True, slots=True)
 class FamilySpec:
-    """What a metric is: its name as exported (a counter's ends with `_total`), what it tells, its label names.
+    """The description of a metric: its exported name (a counter's ends with `_total`), help and label names.
 
-    A histogram has upper bounds, ascending. `limit` bounds the label sets. With `has_stage_labels` the exported series
-    of a stage also carry `pipeline` and `stage`, before the labels named here.
+    A histogram has ascending upper bounds. `limit` is the number of label sets. With `has_stage_labels` the exported
+    series of a stage also carry `pipeline` and `stage`, before the labels named here.
     """
 
     kind: MetricKind
@@ -111,8 +111,8 @@ class FamilySpec:
 class Family:
     """One metric with all its label sets.
 
-    What belongs to a set beyond the limit is counted in `refused`, and in the series whose labels are all `other`, so
-    that sums over the metric stay right. A gauge has no such series: values of different sets make no sense together.
+    A label set beyond the limit is counted in `refused`, and in the series whose labels are all `other`, so that sums
+    over the metric stay right. A gauge has no such series, since a sum of its values has no meaning.
     """
 
     __slots__ = ("_other", "refused", "samples", "spec", "tallies")
@@ -130,7 +130,7 @@ class Family:
                 self.samples[()] = 0
 
     def add(self, values: LabelValues, amount: float = 1) -> bool:
-        """Raise (or, a gauge, lower) one sample; False when its label set is one too many."""
+        """Raise a sample, or lower a gauge; return False when its label set is beyond the limit."""
         samples = self.samples
         if values in samples:
             samples[values] += amount
@@ -143,14 +143,14 @@ class Family:
         return True
 
     def set(self, values: LabelValues, amount: float) -> bool:
-        """Set one gauge; False when its label set is one too many."""
+        """Set a gauge; return False when its label set is beyond the limit."""
         if values in self.samples or self._has_room(len(self.samples)):
             self.samples[values] = amount
             return True
         return False
 
     def observe(self, values: LabelValues, amount: float) -> bool:
-        """Count one observation; False when its label set is one too many."""
+        """Count one observation; return False when its label set is beyond the limit."""
         tally = self.tallies.get(values)
         if tally is None:
             if not self._has_room(len(self.tallies)):
@@ -161,7 +161,7 @@ class Family:
         return True
 
     def tally(self, values: LabelValues) -> HistogramCounts:
-        """Return the numbers of one label set of a histogram, to be raised on a hot path; no limit holds for it."""
+        """Return the numbers of one label set of a histogram, for a hot path; the limit does not apply."""
         return self.tallies.setdefault(values, HistogramCounts(self.spec.buckets))
 
     def _has_room(self, kept: int) -> bool:
@@ -171,7 +171,7 @@ class Family:
         return False
 
     def copy(self) -> "Family":
-        """Return a copy that no later count changes."""
+        """Return a copy that later counts do not change."""
         twin = Family(self.spec)
         twin.refused = self.refused
         twin.samples = dict(self.samples)
@@ -179,7 +179,7 @@ class Family:
         return twin
 
     def join(self, other: "Family") -> None:
-        """Add the counts of another family with this spec; the other's gauges stand."""
+        """Add the counts of another family with this spec; its gauges replace ours."""
         self.refused += other.refused
         for values, amount in other.samples.items():
             before = 0 if self.spec.kind == "gauge" else self.samples.get(values, 0)
@@ -189,7 +189,7 @@ class Family:
 
 
 class MetricNames:
-    """The names that all metrics of one run take in an exposition. No two metrics share one."""
+    """The exported names of all metrics of one run. No two metrics share a name."""
 
     def __init__(self) -> None:
         self._claims: dict[str, tuple[str, FamilySpec, object]] = {}
@@ -197,7 +197,7 @@ class MetricNames:
     def claim(self, spec: FamilySpec, stage: str, shared_by: object) -> None:
         """Claim all names of a metric. Raises `MetricConflict` when another metric has one of them.
 
-        The same metric may be declared by several stages when it has their labels, or with the same `shared_by`.
+        Several stages may declare the same metric when it has their labels, or with the same `shared_by`.
         """
         names = exported_names(spec.kind, spec.name)
         if is_reserved(names):
@@ -211,12 +211,12 @@ class MetricNames:
 
 
 def is_reserved(names: frozenset[str]) -> bool:
-    """Tell whether one of the names is for a metric that a run exports itself."""
+    """Return whether one of the names is reserved for a metric that a run exports itself."""
     return not PROCESS_NAMES.isdisjoint(names) or any(name.startswith(_OWN_PREFIXES) for name in names)
 
 
 def exported_names(kind: str, name: str) -> frozenset[str]:
-    """Return every name that an exposition holds because of a metric, in either format."""
+    """Return every name that a metric has in the exported text, in either format."""
     if kind == "counter":
         base = name.removesuffix("_total")
         return frozenset({base, f"{base}_total", f"{base}_created"})
@@ -233,10 +233,10 @@ def _is_same(one: tuple[FamilySpec, object], other: tuple[FamilySpec, object]) -
 
 
 class Families:
-    """The metrics of one owner, by name; asking again for one gives the same one."""
+    """The metrics of one owner, by name."""
 
     def __init__(self, owner: str = "", names: MetricNames | None = None) -> None:
-        """`names` are those of the whole run, where the owner is a stage of one."""
+        """`names` are the names of the whole run, if the owner is a stage of one."""
         self._owner = owner
         self._names = names
         self._families: dict[str, Family] = {}
@@ -247,9 +247,9 @@ class Families:
     def declare(self, spec: FamilySpec, shared_by: object = None) -> Family:
         """Return the family of that name, made new if there is none.
 
-        Raises `MetricConflict` when the one that is there is another kind of metric, or has other labels or buckets,
-        and when another stage of the run exports a metric whose names in the exposition are not all different. Copies
-        of one stage share a metric without stage labels: each gives the same object as `shared_by`.
+        Raises `MetricConflict` when the family there has another kind, other labels or other buckets, and when another
+        metric of the run has one of its exported names. Copies of one stage share a metric without stage labels: each
+        gives the same object as `shared_by`.
         """
         family = self._families.get(spec.name)
         if family is None:
@@ -261,7 +261,7 @@ class Families:
         return family
 
     def copy(self) -> tuple[Family, ...]:
-        """Return copies of all families, taken in one step."""
+        """Return copies of all families, made in one step."""
         return tuple(family.copy() for family in self)
 
 

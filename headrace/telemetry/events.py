@@ -16,23 +16,23 @@ TelemetryHandler = Callable[[EventName, Measurements, Metadata], None]
 
 
 class Telemetry:
-    """Handlers by name. A handler that raises is detached and named in the log once; the emitter goes on."""
+    """Handlers of telemetry events. A handler that raises is detached and logged once; the emitter goes on."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[EventName, TelemetryHandler]] = {}
 
     def attach(self, handler_id: str, prefix: EventName, handler: TelemetryHandler) -> None:
-        """Call `handler` for every event whose name begins with `prefix`; an id used before is replaced."""
+        """Call `handler` for each event whose name begins with `prefix`. A used `handler_id` replaces its handler."""
         self._handlers[handler_id] = (prefix, handler)
 
     def detach(self, handler_id: str) -> None:
-        """Stop calling the handler of that id, if there is one."""
+        """Remove the handler of that id, if there is one."""
         self._handlers.pop(handler_id, None)
 
     def execute(self, name: EventName, measurements: Measurements, metadata: Metadata) -> None:
-        """Tell every handler of `name`, in the order in which they were attached.
+        """Call each handler of `name`, in the order in which they were attached.
 
-        KeyboardInterrupt and its kin pass through.
+        Only `Exception` is caught: KeyboardInterrupt passes through.
         """
         for handler_id, (prefix, handler) in list(self._handlers.items()):
             if name[: len(prefix)] == prefix:
@@ -44,9 +44,9 @@ class Telemetry:
 
     @contextmanager
     def span(self, name: EventName, metadata: Metadata, clock: Callable[[], float]) -> Iterator[None]:
-        """Tell the duration in seconds of the block as `name + ("stop",)`, `("error",)` or `("cancelled",)`.
+        """Emit the duration of the block in seconds as `name + ("stop",)`, `("error",)` or `("cancelled",)`.
 
-        The last two have what was raised as `reason` in their metadata.
+        The last two have the exception as `reason` in their metadata.
         """
         start = clock()
         try:
@@ -59,8 +59,8 @@ class Telemetry:
 
 
 def log_failure(error: Exception, text: str, *values: object) -> None:
-    """Say what failed: our own errors are a sentence, and of any other the traceback is wanted."""
+    """Log a failure: an error of ours as its sentence, any other with its traceback."""
     if isinstance(error, HeadraceError):
-        LOG.error(f"{text}: %s", *values, error)  # noqa: G004 - the text is a format itself
+        LOG.error(f"{text}: %s", *values, error)  # noqa: G004 - the text is the format
     else:
         LOG.error(text, *values, exc_info=error)

@@ -1,4 +1,4 @@
-"""Shows plain counts to a prometheus_client registry."""
+"""Turns families into prometheus_client metrics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,7 +22,7 @@ def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str
 
 
 def collect(families: Iterable[Family]) -> Iterator[Metric]:
-    """Show families to a prometheus_client registry, under their names as written."""
+    """Yield families as prometheus_client metrics, under their own names."""
     for family in families:
         yield exported(family.spec, [((), family)])
 
@@ -30,7 +30,7 @@ def collect(families: Iterable[Family]) -> Iterator[Metric]:
 def exported(
     spec: FamilySpec, parts: Iterable[tuple[LabelValues, Family]], owner_labels: tuple[str, ...] = ()
 ) -> Metric:
-    """Return one metric of several families with that spec, each with the values of `owner_labels` before its own."""
+    """Return one metric of several families with that spec; `owner_labels` come before the labels of the families."""
     labels = (*owner_labels, *spec.labels)
     if spec.kind == "histogram":
         histogram = HistogramMetricFamily(spec.name, spec.help, labels=labels)
