@@ -96,6 +96,12 @@ def test_every_error_on_the_pages_is_there(page: Path) -> None:
     assert set(headrace.__all__) & set(listed) <= {"Unrecoverable", *kinds, *headrace.__all__}
 
 
+def test_the_page_on_stages_lists_every_error_of_a_stage() -> None:
+    listed = re.findall(r"^\| `([A-Z]\w+)` \| ", (ROOT / "docs" / "python.md").read_text(), re.MULTILINE)
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.StageError)]
+    assert {one.__name__ for one in kinds} - {"StageError"} <= set(listed)
+
+
 def test_every_test_that_a_page_names_is_there() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "genstage.md").read_text())
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "pipeline").rglob("test_*.py"))
