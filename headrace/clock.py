@@ -1,4 +1,4 @@
-"""`Clock`, which tells the wall time and the monotonic time, and `utc_now`."""
+"""`Clock`, with wall and monotonic time, and `utc_now`."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The two times that a run reads: `now` for dates, and `monotonic`, in seconds, for durations.
+    """The clocks of a run: `now` is the wall time, and `monotonic` the seconds for durations.
 
     A test passes functions of its own.
     """

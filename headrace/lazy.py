@@ -1,4 +1,4 @@
-"""`lazy_names`: a package's public names, each loaded on first use, so that a command starts quickly."""
+"""`lazy_names`: the public names of a package, each loaded on first use, so that commands start quickly."""
 
 import sys
 from collections.abc import Callable, Mapping

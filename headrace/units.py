@@ -1,7 +1,7 @@
 """Durations, sizes and rates as text and numbers; the token bucket.
 
-Every number has its unit beside it; a bare one is refused, because nobody can see what it counts. Reading and writing
-are exact and know no locale.
+Every number has a unit: a number without one is refused, since a reader could not know its meaning. Reading and writing
+are exact and independent of the locale.
 """
 
 import math
@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from headrace.errors import HeadraceError
 
-_SHOWN_CHARACTERS = 60  # enough to find it by
-_MAX_CHARACTERS = 400  # the longest float, written out in full, has about 350
+_SHOWN_CHARACTERS = 60  # enough to find the text in a file
+_MAX_CHARACTERS = 400  # the longest float, written in full, has about 350
 
 _DURATION_UNITS = {
     "w": Fraction(604_800),
@@ -43,7 +43,7 @@ _EXACT = Context(prec=1_000)
 
 
 class UnitError(HeadraceError):
-    """A duration, size or rate that cannot be read: `found` as it was given, `why`, and a `hint` of what to write."""
+    """A duration, size or rate that cannot be read: `found` is the value, `hint` a valid one."""
 
     def __init__(self, found: object, why: str, hint: str) -> None:
         super().__init__(found, why, hint)
@@ -58,7 +58,7 @@ class UnitError(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """What is read: its name, its units, and what to write instead of text that is none, or of a bare number."""
+    """A kind of quantity: its name, its units, and hints for invalid text and for numbers without a unit."""
 
     name: str
     units: Mapping[str, Fraction]
@@ -88,19 +88,19 @@ _RATE = _Scale(
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many events in each period; both are above 0."""
+    """`events` in each period; both numbers are above 0."""
 
     events: float
     period_seconds: float
 
     @property
     def per_second(self) -> float:
-        """The same rate as events in one second."""
+        """The rate as events in one second."""
         return self.events / self.period_seconds
 
 
 def parse_duration(value: object) -> float:
-    """Seconds, from `250ms`, `1s`, `5m`, `2h`, `1d`, `1h30m` or ISO 8601 such as `PT5S`.
+    """Return seconds, from `250ms`, `1s`, `5m`, `2h`, `1d`, `1h30m` or ISO 8601 such as `PT5S`.
 
     The units are w, d, h, m, s, ms and us, the largest first. Raises `UnitError` for anything else, numbers included.
 
@@ -117,7 +117,7 @@ def parse_duration(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Bytes, from `512B`, `64kB` (thousands) or `10MiB` (1024 times 1024); raises `UnitError` for anything else.
+    """Return bytes, from `512B`, `64kB` (thousands) or `10MiB` (1024 times 1024). Raises `UnitError` for anything else.
 
     >>> parse_size("10MiB"), parse_size("64kB"), parse_size("1.5KiB")
     (10485760, 64000, 1536)
@@ -133,7 +133,7 @@ def parse_size(value: object) -> int:
 
 
 def parse_rate(value: object) -> Rate:
-    """A rate, from `100/s`, `5/m` or `10/250ms`; raises `UnitError` for anything else, and for a rate of 0.
+    """Return a rate, from `100/s`, `5/m` or `10/250ms`. Raises `UnitError` for anything else, and for a rate of 0.
 
     >>> parse_rate("10/250ms")
     Rate(events=10.0, period_seconds=0.25)
@@ -152,7 +152,7 @@ def parse_rate(value: object) -> Rate:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration; `parse_duration` gives back the very same float.
+    """Return the shortest exact text of a duration: `parse_duration` returns the same float.
 
     >>> format_duration(5400), format_duration(0.25), format_duration(90.5), format_duration(0)
     ('1h30m', '250ms', '1m30.5s', '0s')
@@ -173,7 +173,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size_bytes: int) -> str:
-    """The shortest exact way to write a size; `parse_size` gives back the same number.
+    """Return the shortest exact text of a size: `parse_size` returns the same number.
 
     >>> format_size(10 * 1024 * 1024), format_size(64_000), format_size(1_001), format_size(0)
     ('10MiB', '64kB', '1001B', '0B')
@@ -185,7 +185,7 @@ def format_size(size_bytes: int) -> str:
 
 
 def _read_text(value: object, scale: _Scale) -> str:
-    """The text to read; refuses what is no text, and a number that stands alone, as a number or as a text."""
+    """Return the text to parse. Raises `UnitError` for other types, and for a number without a unit."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise UnitError(value, "has no unit", scale.bare_hint.format(value) if 0 <= value < math.inf else scale.hint)
     if not isinstance(value, str):
@@ -199,7 +199,7 @@ def _read_text(value: object, scale: _Scale) -> str:
 
 
 def _split(text: str, scale: _Scale, found: str) -> list[Fraction]:
-    """The values of parts such as `1h` and `30m`."""
+    """Return the number and unit of each part, such as `1h` and `30m`."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UnitError(found, f"is not {scale.name}", scale.hint)
@@ -242,7 +242,7 @@ def _decimal(number: Fraction) -> Decimal:
 
 
 def _plain(number: Decimal) -> str:
-    """The number without an exponent and without zeros that say nothing."""
+    """Return a number without an exponent and without trailing zeros."""
     written = f"{number:f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
 
@@ -253,9 +253,10 @@ def _shown(found: object) -> str:
 
 
 class TokenBucket:
-    """Fills evenly and holds at most one period's events (at least one), so that a pause is not made up for at once.
+    """A bucket of tokens that fills at an even rate and holds the events of one period, at least one.
 
-    Guarantees: in any `t` seconds at most `rate * t` events and one bucketful are taken. It begins with one token.
+    So a pause is not made up for at once. Guarantee: in any `t` seconds at most `rate * t` events and one bucket are
+    taken. The bucket begins with one token.
     """
 
     def __init__(self, rate: Rate, now: float) -> None:
@@ -266,7 +267,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, wanted: int, now: float) -> int:
-        """Take up to `wanted` whole tokens; return how many there were."""
+        """Take up to `wanted` whole tokens; return the number taken."""
         self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._per_second)
         self._at = now
         taken = min(wanted, int(self._tokens))
@@ -274,5 +275,5 @@ class TokenBucket:
         return taken
 
     def wait_seconds(self) -> float:
-        """Return how long after the last `take` the next token comes."""
+        """Return the seconds from the last `take` to the next token."""
         return max(0.0, (1.0 - self._tokens) / self._per_second)

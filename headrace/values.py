@@ -1,7 +1,7 @@
 """Event values as JSON text, and as hashable keys.
 
-Values that JSON lacks (dates, decimals, UUIDs) are written as text or numbers that a program and a later stage can use.
-An event that was written and read once gives the same text again.
+Values that JSON lacks (dates, decimals, UUIDs) become text or numbers that programs and later stages can use. An event
+that was written and read once gives the same text again.
 """
 
 import base64
@@ -21,12 +21,12 @@ _KEY_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class ValueKey:
-    """Stands for a value that has no hash: two are equal where their values are. The value must not be changed."""
+    """The key of a value without a hash: two keys are equal when their values are. The value must not change."""
 
     __slots__ = ("_frozen", "_hash", "value")
 
     def __init__(self, value: object) -> None:
-        """Raises TypeError for an object that nothing tells from others, RecursionError for one nested too deeply."""
+        """Raises TypeError for an object that has only an identity, and RecursionError for deep nesting."""
         self.value = value
         self._frozen = _frozen(value)
         self._hash = hash(self._frozen)
@@ -45,7 +45,7 @@ class ValueKey:
 
 
 def key_of(value: object) -> Hashable:
-    """Return what stands for a value as a key: the value itself where it has a hash. Raises as `ValueKey`.
+    """Return the key of a value: the value itself if it has a hash. Raises as `ValueKey`.
 
     >>> key_of("a"), key_of({"b": [1], "a": 2}) == key_of({"a": 2, "b": [1.0]})
     ('a', True)
@@ -60,7 +60,7 @@ def key_of(value: object) -> Hashable:
 
 
 def value_of(key: object) -> object:
-    """Return the value for which a key stands.
+    """Return the value of a key.
 
     >>> value_of(key_of([1]))
     [1]
@@ -69,7 +69,7 @@ def value_of(key: object) -> object:
 
 
 def ordered(value: object) -> object:
-    """Return a value with its dicts in the order of their keys, so that equal values have the same `repr`."""
+    """Return a value with its dicts sorted by key, so that equal values have the same `repr`."""
     if isinstance(value, dict):
         return {key: ordered(below) for key, below in sorted(value.items(), key=lambda item: repr(item[0]))}
     if type(value) is list or type(value) is tuple:
@@ -95,11 +95,11 @@ _TEXTS: Final = (UUID, IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, I
 _READABLE: Final = (date, time, timedelta, Decimal, *_TEXTS[:-1])
 
 MOST_DEPTH: Final = 100
-"""What nests deeper is not plain: no reader of JSON need follow it."""
+"""A value nested deeper is not plain, since JSON readers may refuse it."""
 
 
 def to_json(event: object) -> str:
-    """Return an event as JSON. Raises TypeError, ValueError or RecursionError where it cannot be written.
+    """Return an event as JSON text. Raises TypeError, ValueError or RecursionError for an event without JSON text.
 
     >>> to_json({"at": datetime(2026, 11, 24, 9, 30), "price": Decimal("12.50"), "tags": {"b", "a"}})
     '{"at":"2026-11-24T09:30:00","price":12.5,"tags":["a","b"]}'
@@ -108,10 +108,11 @@ def to_json(event: object) -> str:
 
 
 def json_value(value: object) -> object:
-    """Return what stands in JSON for a value that JSON has no word for. Raises TypeError for one of any other class.
+    """Return the JSON form of a value whose class JSON lacks. Raises TypeError for an unknown class.
 
-    Dates and times are ISO 8601, durations seconds; a decimal is a number where that has all its digits, else text.
-    Bytes are base64, a set is a sorted list, an enum's member its value; UUIDs, paths and IP addresses are text.
+    Dates and times are ISO 8601 text, and durations are seconds. A decimal is a number if that keeps all its digits,
+    else text. Bytes are base64, a set is a sorted list, an enum member is its value; UUIDs, paths and IP addresses are
+    text.
     """
     for kinds, make in _MAKERS:
         if isinstance(value, kinds):
@@ -121,7 +122,7 @@ def json_value(value: object) -> object:
 
 
 def json_or_repr(value: object) -> object:
-    """Return what stands for a value in JSON that is only looked at; for any other class Python's text for it."""
+    """Return the JSON form of a value for display: an unknown class becomes its `repr`."""
     try:
         return json_value(value)
     except (TypeError, ValueError):
@@ -129,24 +130,24 @@ def json_or_repr(value: object) -> object:
 
 
 def is_plain(value: object) -> bool:
-    """Tell whether JSON gives a value back as it was: dicts with keys of text, lists, text, numbers, true, false, null.
+    """Return whether JSON gives a value back unchanged: dicts with text keys, lists, text, numbers, booleans, None.
 
-    Instances of subclasses are not plain, nor is what nests deeper than MOST_DEPTH.
+    Instances of subclasses are not plain, nor values nested deeper than MOST_DEPTH.
     """
     return _contains_only(value, ())
 
 
 def is_readable(value: object) -> bool:
-    """Tell the same, where values that a database gives may come back as what stands for them.
+    """Return whether JSON gives a value back unchanged, or as the JSON form of a database value.
 
-    They are dates, times, durations, decimals, UUIDs and IP addresses. Bytes are not: their base64 would be taken for
-    text; nor tuples, sets and objects of other classes, on whose class code may rely.
+    Such values are dates, times, durations, decimals, UUIDs and IP addresses. Not bytes, whose base64 would be taken
+    for text; nor tuples, sets and objects of other classes, since code may depend on their class.
     """
     return _contains_only(value, _READABLE)
 
 
 def as_plain(value: object) -> object:
-    """Return a value as JSON gives it back. Raises what `to_json` raises."""
+    """Return a value as it comes back from JSON. Raises as `to_json`."""
     return value if is_plain(value) else json.loads(to_json(value))
 
 
@@ -171,7 +172,7 @@ def _contains_only(value: object, others: tuple[type, ...]) -> bool:
 
 
 def _decimal(value: Decimal) -> float | int | str:
-    """Return a number if it has all digits.
+    """Return a decimal as a number if that keeps all its digits, else as text.
 
     >>> _decimal(Decimal("0.10")), _decimal(Decimal("7")), _decimal(Decimal("0.12345678901234567890"))
     (0.1, 7, '0.12345678901234567890')
@@ -186,12 +187,12 @@ def _decimal(value: Decimal) -> float | int | str:
 
 
 _INTEGER_DIGITS: Final = 40
-"""A decimal of more digits before the point, as 1E+999999, is text."""
+"""A decimal with more digits before the point, such as 1E+999999, becomes text."""
 
 
 def _sorted(value: set[object] | frozenset[object]) -> list[object]:
     try:
-        return sorted(value)  # type: ignore[type-var] # what cannot be sorted raises
+        return sorted(value)  # type: ignore[type-var] # values without an order raise
     except TypeError:
         return sorted(value, key=repr)
 

@@ -1,1 +1,1 @@
-"""What the stores share: SQLite in threads of its own, file locks, SQL files, and URLs."""
+"""The databases of stores: SQLite in its own threads, file locks, SQL files and URLs."""

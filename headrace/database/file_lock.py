@@ -1,4 +1,4 @@
-"""A lock on a file that only one may use at a time: whoever comes second hears who has it."""
+"""`FileLock`: a lock on a file for one owner at a time; another owner learns who holds it."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from headrace.telemetry.events import LOG
 
 
 class FileLock(Forkable):
-    """Held by one holder at a time, of all in the OS processes of a machine; when one is killed it is free.
+    """A lock with one owner at a time among all OS processes of a machine. It is freed when its OS process is killed.
 
-    It is a file of its own, beside the one that it stands for: SQLite loses its locks where somebody else in the OS
-    process closes its file. The holder removes it; one that a killed holder left behind does no harm.
+    The lock is a file of its own beside the locked one, since SQLite loses its locks where other code of the OS process
+    closes its file. The owner removes the lock file; a file that a killed owner left behind does no harm.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,9 +23,10 @@ class FileLock(Forkable):
         self._file = -1
 
     def take(self) -> str | None:
-        """Take it and return None, or return who has it.
+        """Take the lock and return None, or return the name of its owner.
 
-        Raises OSError where its folder is not there, or may not be written. Where there are no locks, that is said.
+        Raises OSError when the folder is missing or may not be written. Where the file system has no locks, this is
+        logged.
         """
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -43,7 +44,7 @@ class FileLock(Forkable):
                     os.close(file)
 
     def release(self) -> None:
-        """Let go of it, if it is held."""
+        """Release the lock, if it is held."""
         file, self._file = self._file, -1
         if file >= 0:
             if self._is_there(file):
@@ -53,20 +54,20 @@ class FileLock(Forkable):
 
     @override
     def after_fork_in_child(self) -> None:
-        # the copy of the child would keep the lock after the death of the parent
+        # the child's copy would keep the lock after the death of the parent
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
 
     def _is_there(self, file: int) -> bool:
-        """Tell whether it is still this file: whoever let go of it since it was opened has removed it."""
+        """Return whether the open file is still the lock file: an owner that released the lock has removed it."""
         try:
             return os.path.samestat(self._path.stat(), os.fstat(file))
         except OSError:
             return False
 
     def _sign(self, file: int) -> None:
-        with suppress(OSError):  # the disk is full: who is refused does not hear the number then
+        with suppress(OSError):  # the disk is full: the message to another owner lacks the process id
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
 
@@ -76,7 +77,7 @@ def _lock(file: int, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
-    except OSError as error:  # a network's file system may have none
+    except OSError as error:  # a network file system may have no locks
         LOG.warning("%s cannot be locked (%s): see to it that no other run uses that file", path, error.strerror)
 
 

@@ -1,4 +1,4 @@
-"""Fork hooks: SQLite forbids to carry a connection over a fork (How To Corrupt, 2.6), and no thread survives one."""
+"""Fork hooks: SQLite forbids to carry a connection over a fork (How To Corrupt, 2.6), and threads end there."""
 
 import os
 import threading
@@ -8,27 +8,27 @@ from weakref import WeakSet
 
 
 class Forkable:
-    """The base of objects that own a thread, a lock or a connection; the methods run in the thread that forks."""
+    """The base of objects that own a thread, a lock or a connection. The hooks run in the thread that forks."""
 
     def before_fork(self) -> None:
-        """Close what the child must not inherit."""
+        """Close the resources that the child must not inherit."""
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Use the resources again."""
 
     def after_fork_in_child(self) -> None:
-        """Forget the thread and what its callers waited for: neither is here."""
+        """Forget the thread and its waiting callers: the child has neither."""
 
 
 _forkable: Final[WeakSet[Forkable]] = WeakSet()
-"""Python calls fork hooks for the whole OS process, so the list of those concerned is the process's, too."""
+"""The objects with fork hooks. It is module state since Python calls the hooks for the whole OS process."""
 
 _forking: Final = threading.Lock()
 _concerned: Final[list[Forkable]] = []
 
 
 def add_fork_hooks(forkable: Forkable) -> None:
-    """Call the methods of `forkable` at each fork while it lives. It is kept by a weak reference."""
+    """Call the hooks of `forkable` at each fork while it exists; the reference is weak."""
     with _forking:
         _forkable.add(forkable)
 

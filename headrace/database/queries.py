@@ -1,4 +1,4 @@
-"""Reads the SQL of a store from the files beside it, and brings its tables to the version that its code knows."""
+"""Reads the SQL files of a store, and migrates its tables."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ def sql_text(package: str, name: str) -> str:
 
 @cache
 def sql_condition(package: str, name: str) -> str:
-    """Return one of the conditions of a filter, which stand in `conditions.sql`, each under its name."""
+    """Return the condition of that name from `conditions.sql`."""
     _, _, found = sql_text(package, "conditions").partition(f"-- {name}\n")
     return found.partition("-- ")[0].strip()
 
 
 def statements(text: str) -> Iterator[str]:
-    """Yield the statements of a file one by one: `executescript` would commit what comes before."""
+    """Yield the statements of a file one by one: `executescript` would commit the open transaction."""
     statement = ""
     for line in text.splitlines(keepends=True):
         statement += line
@@ -30,11 +30,11 @@ def statements(text: str) -> Iterator[str]:
 
 
 def migrate(connection: sqlite3.Connection, package: str, migrations: Sequence[str]) -> int | None:
-    """Make the tables, or what is missing of them, in the transaction that has begun; return None.
+    """Make or migrate the tables, in the open transaction; return None.
 
-    `migrations` are files that bring them to the version of their number, in order; `schema`, `version` and
-    `set_version` are files that keep it. Of two OS processes that do so at once one waits, and then finds it done. When
-    the tables are of a newer version than there are migrations, that is returned, and nothing was changed.
+    `migrations` are the SQL files that bring the tables to version 1, 2 and so on; the files `schema`, `version` and
+    `set_version` keep the version. When two OS processes migrate at the same time, one waits and then finds it done.
+    Tables of a newer version than the last migration stay unchanged; their version is returned.
     """
     for statement in statements(sql_text(package, "schema")):
         connection.execute(statement)

@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 SCHEME: Final = "sqlite"
 
 NUL: Final = "has %00 in it, which no path or name may hold: take it out"
-"""Follows what a sentence calls the URL."""
+"""The end of a sentence about a URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteUrl:
-    """What a URL says: the path of the file, and the options behind its question mark."""
+    """A SQLite URL: the path of the file, and the options after the question mark."""
 
     path: str
     options: Mapping[str, str]
@@ -22,7 +22,7 @@ class SqliteUrl:
 
 
 def has_nul(url: str) -> bool:
-    """Tell whether a URL of any kind stands for a NUL character somewhere.
+    """Return whether a URL of any kind contains an encoded NUL character.
 
     >>> has_nul("sqlite:///x.db%00y"), has_nul("sqlite:///x.db%2500")
     (True, False)
@@ -31,7 +31,7 @@ def has_nul(url: str) -> bool:
 
 
 def parse_sqlite_url(url: str) -> SqliteUrl | None:
-    """Return what the URL says, or None when it names no file.
+    """Return the parts of a SQLite URL, or None when it names no file.
 
     >>> parse_sqlite_url("sqlite:////var/lib/shop.db").path
     '/var/lib/shop.db'
@@ -40,7 +40,7 @@ def parse_sqlite_url(url: str) -> SqliteUrl | None:
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # a host in brackets that is none
+    except ValueError:  # an invalid host in brackets
         return None
     path = unquote(parts.path.removeprefix("/"))
     if parts.scheme != SCHEME or parts.netloc or not parts.path.startswith("/") or not path or path.endswith("/"):
@@ -54,7 +54,7 @@ _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def is_postgres_url(url: str) -> bool:
-    """Tell whether a URL is one of a PostgreSQL database, whose name it has to say.
+    """Return whether a URL names a PostgreSQL database.
 
     >>> is_postgres_url("postgresql://anna:pass@db:5432/shop?sslmode=require")
     True
@@ -63,7 +63,7 @@ def is_postgres_url(url: str) -> bool:
     """
     try:
         parts = urlsplit(url)
-        is_numbered = "," in parts.netloc or parts.port != 0  # of several hosts each may have a port
+        is_numbered = "," in parts.netloc or parts.port != 0  # several hosts may have a port each
     except ValueError:
         return False
     name = parts.path.removeprefix("/")

@@ -5,47 +5,47 @@
     HeadraceError
     ├── ProcessError             a process, its mailbox, its supervisor
     │   ├── NoProcess            no process has that name or reference
-    │   ├── ProcessDown          it ended before it answered
-    │   ├── CallTimeout          it did not answer in time
-    │   ├── CallToSelf           it would wait for itself
-    │   │   └── WaitForSelf      its callback waits for an end that waits for the callback
+    │   ├── ProcessDown          the process ended before it answered
+    │   ├── CallTimeout          the process did not answer in time
+    │   ├── CallToSelf           a process would wait for itself
+    │   │   └── WaitForSelf      a callback waits for an end that waits for the callback
     │   ├── ReplyGiven           a reply is given twice
-    │   ├── MailboxFull          it has taken in all it may
-    │   │   └── CastCircle       processes would wait for room in each other's full mailboxes, for ever
+    │   ├── MailboxFull          the mailbox has no free place
+    │   │   └── CastCircle       processes would wait for ever for places in each other's full mailboxes
     │   ├── NameTaken            another live process has the name
-    │   ├── NotStarted           an object asks for what its process gives it later
-    │   ├── OutsideProcess       no process runs that it could be about
-    │   ├── NoCallback           a process is to run a callback that its class does not have
-    │   ├── StartFailed          its `init` failed
+    │   ├── NotStarted           an object uses its process before the start, or after the end
+    │   ├── OutsideProcess       the call needs a running process, and none runs
+    │   ├── NoCallback           the class of a process lacks a callback
+    │   ├── StartFailed          the `init` of a process failed
     │   ├── NoChild              a supervisor has no child of that name
-    │   ├── ChildIsAlive         a child has not ended, and must have for this
-    │   ├── ChildKept            a child has ended, and its supervisor keeps the name for it
-    │   ├── RestartsExhausted    its supervisor gave up
+    │   ├── ChildIsAlive         the call needs a child that has ended
+    │   ├── ChildKept            a child has ended, and its supervisor keeps its name and spec
+    │   ├── RestartsExhausted    the children of a supervisor crashed too often
     │   ├── TaskFailed           a task raised, or was stopped, before it had a result
     │   ├── TaskTimeout          a task had no result in time
     │   ├── BadOption            an option of a process or a task stream is not valid
-    │   ├── TooManyChildren      its supervisor may have no more children at a time
-    │   ├── Unrecoverable        no restart would mend it: the supervisor gives up at once
+    │   ├── TooManyChildren      a supervisor has as many children as it may
+    │   ├── Unrecoverable        a restart would not help: the supervisor exits at once
     │   │   └── PermanentChild   a child for one event that would never finish
-    │   ├── ForeignLoop          the call needs the loop on which the process lives
-    │   └── ForeignThread        the call needs the loop's own thread
+    │   ├── ForeignLoop          the call needs the loop of the process
+    │   └── ForeignThread        the call needs the thread of that loop
     └── StageError               a stage, its subscriptions, its graph
         ├── DemandError          max_demand and min_demand do not fit
-        ├── MissingCallback      a stage class without the callback that makes it one
-        ├── MisspeltCallback     a stage class with a method that looks like a callback and is none
-        ├── BadReturn            a callback returned what it must not
-        ├── HandlerTimeout       a callback took longer over its events than it may
-        ├── PoisonEvent          an event has brought its stage down too often
-        ├── EventUndelivered     an event went no further: its stage crashed, or the run ended
-        ├── BufferFull           a stage has no room for events that are handed to it
-        ├── BufferOverflow       an event found no room in a buffer that is to say so
-        ├── CannotRetain         a stage that has several events under way holds some
-        ├── DispatcherError      a dispatcher that does not exist, or cannot be made
-        ├── UnknownPartition     a partition dispatcher's hash names a partition that is none
+        ├── MissingCallback      a stage class lacks a required callback
+        ├── MisspeltCallback     a method looks like a callback, and would never be called
+        ├── BadReturn            a callback returned an invalid value
+        ├── HandlerTimeout       a callback took too long over its events
+        ├── PoisonEvent          an event has crashed its stage too often
+        ├── EventUndelivered     a stage accepted an event, then crashed, or the run ended
+        ├── BufferFull           a stage has no free place for new events
+        ├── BufferOverflow       a full buffer has no place for an event, which fails
+        ├── CannotRetain         a stage retains events and has several in flight
+        ├── DispatcherError      a dispatcher does not exist, or cannot be made
+        ├── UnknownPartition     the hash of a partition dispatcher names an unknown partition
         ├── UnknownOutput        a stage with several outputs emits an event for none of them
-        ├── ReaderTooSlow        whoever reads a stage stood still for too long
-        ├── SubscriptionError    a subscription cannot do what is asked of it
-        ├── MetricConflict       two metrics of one stage claim one name
+        ├── ReaderTooSlow        the reader of a stage did not read for too long
+        ├── SubscriptionError    a subscription cannot do that
+        ├── MetricConflict       two metrics of one run have the same name
         ├── ServiceTimeout       a service of a run missed the deadline of a step
         └── GraphError           stages that cannot be linked
     (expressions, units, built-in stages and configs add their branch in their own errors file)
@@ -156,6 +156,6 @@ __all__ = [
     "short_repr",
 ]
 
-# Defined above this layer, and loaded on first use: a config names them in `retry: {not_on: [...]}`.
+# Defined in a layer above, and loaded on first use: configs name them in `retry: {not_on: [...]}`.
 _OF_HTTP = ("RequestFailed", "PeerSilent", "PeerBusy", "PeerRefused")
 __getattr__, _ = lazy_names(__name__, dict.fromkeys(_OF_HTTP, "http.client"))

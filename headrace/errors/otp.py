@@ -6,11 +6,11 @@ from headrace.errors.root import HeadraceError, describe
 
 
 class ProcessError(HeadraceError):
-    """Something about a process, its mailbox or its supervisor."""
+    """The base of errors of processes, mailboxes and supervisors."""
 
 
 class NoProcess(ProcessError):
-    """Nobody lives under that name or reference."""
+    """No process has that name or reference."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -18,7 +18,7 @@ class NoProcess(ProcessError):
 
 
 class ProcessDown(ProcessError):
-    """The process ended before it answered; `reason` says why."""
+    """The process ended before it answered, for `reason`."""
 
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
@@ -30,7 +30,7 @@ class ProcessDown(ProcessError):
 
 
 class CallTimeout(ProcessError):
-    """The process did not answer in time; its answer, if one comes, is dropped."""
+    """The process did not answer in time. A late answer is dropped."""
 
     def __init__(self, name: str, seconds: float) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class CallToSelf(ProcessError):
 
 
 class WaitForSelf(CallToSelf):
-    """A callback waits for an end that waits for the callback itself; `what` says which."""
+    """A callback waits for an end that waits for the callback itself; `what` names the end."""
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(name)
@@ -63,7 +63,7 @@ class WaitForSelf(CallToSelf):
 
 
 class ReplyGiven(ProcessError):
-    """A reply is given a second time."""
+    """A reply was given a second time."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,7 +83,7 @@ class MailboxFull(ProcessError):
 
 
 class CastCircle(MailboxFull):
-    """Processes would wait for room in each other's full mailboxes, for ever; `names` has them in order."""
+    """Processes would wait for ever for places in each other's full mailboxes; `names` has them in order."""
 
     def __init__(self, names: Sequence[str], limit: int) -> None:
         super().__init__(names[1], limit)
@@ -105,7 +105,7 @@ class NameTaken(ProcessError):
 
 
 class NotStarted(ProcessError):
-    """An object uses a word of its process before it has one, or when it is the object of a former life."""
+    """An object used its process before the start, or the object belongs to an earlier life."""
 
     def __init__(self, found: object, attribute: str) -> None:
         self.attribute = attribute
@@ -116,7 +116,7 @@ class NotStarted(ProcessError):
 
 
 class OutsideProcess(ProcessError):
-    """Something that is about the running process is done where none runs."""
+    """The call needs a running process, and none runs."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -124,7 +124,7 @@ class OutsideProcess(ProcessError):
 
 
 class NoCallback(ProcessError):
-    """A process is to run a callback that its class does not have."""
+    """The class of a process lacks a callback that was to run."""
 
     def __init__(self, name: str, callback: str) -> None:
         self.name = name
@@ -135,7 +135,7 @@ class NoCallback(ProcessError):
 
 
 class StartFailed(ProcessError):
-    """The `init` of a process failed; `reason` says why."""
+    """The `init` of a process failed, for `reason`."""
 
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
@@ -157,7 +157,7 @@ class NoChild(ProcessError):
 
 
 class ChildIsAlive(ProcessError):
-    """A child lives, and must have ended for what is wanted of it."""
+    """The child must have ended for this call, and is alive."""
 
     def __init__(self, supervisor: str, child: str) -> None:
         self.supervisor = supervisor
@@ -177,7 +177,7 @@ class ChildKept(ProcessError):
 
 
 class RestartsExhausted(ProcessError):
-    """A supervisor gave up: its children failed more often than it may restart them."""
+    """A supervisor exited: its children crashed more often than it may restart them."""
 
     def __init__(self, child: str, restarts: int, seconds: float, reason: object) -> None:
         self.child = child
@@ -192,7 +192,7 @@ class RestartsExhausted(ProcessError):
 
 
 class TaskFailed(ProcessError):
-    """A task ended before it had a result; `reason` says why."""
+    """A task ended without a result, for `reason`."""
 
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
@@ -213,7 +213,7 @@ class TaskTimeout(ProcessError):
 
 
 class TooManyChildren(ProcessError):
-    """A supervisor has as many children as it may have at a time."""
+    """A supervisor has as many children as it may have."""
 
     def __init__(self, name: str, limit: int) -> None:
         self.name = name
@@ -224,7 +224,7 @@ class TooManyChildren(ProcessError):
 
 
 class BadOption(ProcessError):
-    """An option of a process, a supervisor or a stream of tasks is not what it must be."""
+    """An option of a process, a supervisor or a stream of tasks is not valid."""
 
     def __init__(self, option: str, found: object, allowed: str) -> None:
         self.option = option
@@ -234,14 +234,14 @@ class BadOption(ProcessError):
 
 
 class Unrecoverable(ProcessError):
-    """What went wrong would go wrong again after a restart: the supervisor gives up at once, and the run ends with it.
+    """The failure would repeat after a restart: the supervisor exits at once, and the run ends with this error.
 
-    Raise it with one sentence that says what, where and what to do.
+    Raise it with one sentence: what failed, where, and what to do.
     """
 
 
 class PermanentChild(Unrecoverable):
-    """A consumer supervisor is to start a child of restart type "permanent"."""
+    """A child of a consumer supervisor has the restart type "permanent"."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
@@ -252,7 +252,7 @@ class PermanentChild(Unrecoverable):
 
 
 class ForeignLoop(ProcessError):
-    """The call needs the event loop on which the process lives."""
+    """The call needs the event loop of the process."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -263,7 +263,7 @@ class ForeignLoop(ProcessError):
 
 
 class ForeignThread(ProcessError):
-    """The call needs the thread of the loop on which the process lives."""
+    """The call needs the thread of the loop of the process."""
 
     def __init__(self, what: str, instead: str) -> None:
         self.what = what

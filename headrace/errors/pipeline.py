@@ -1,4 +1,4 @@
-"""Errors of stages, their subscriptions and their graphs."""
+"""Errors of stages, subscriptions and graphs."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from headrace.errors.root import HeadraceError
 
 
 class StageError(HeadraceError):
-    """Something about a stage, its subscriptions or its graph."""
+    """The base of errors of stages, subscriptions and graphs."""
 
 
 class DemandError(StageError):
@@ -20,7 +20,7 @@ class DemandError(StageError):
 
 
 class MissingCallback(StageError):
-    """A stage class lacks the callback that makes it one."""
+    """A stage class lacks a required callback."""
 
     def __init__(self, found: object, callback: str) -> None:
         self.callback = callback
@@ -30,7 +30,7 @@ class MissingCallback(StageError):
 
 
 class MisspeltCallback(StageError):
-    """A stage class has a method that looks like a callback, and would never be called as one."""
+    """A stage class has a method that looks like a callback, and would never be called."""
 
     def __init__(self, found: object, method: str, callback: str) -> None:
         self.method = method
@@ -42,7 +42,7 @@ class MisspeltCallback(StageError):
 
 
 class BadReturn(StageError):
-    """A callback returned something that it must not."""
+    """A callback returned an invalid value."""
 
     def __init__(self, stage: str, callback: str, found: object, allowed: str) -> None:
         self.stage = stage
@@ -52,7 +52,7 @@ class BadReturn(StageError):
 
 
 class DispatcherError(StageError):
-    """A dispatcher that does not exist, or cannot be made."""
+    """A dispatcher does not exist, or cannot be made."""
 
     def __init__(self, dispatcher: str, why: str) -> None:
         self.dispatcher = dispatcher
@@ -60,7 +60,7 @@ class DispatcherError(StageError):
 
 
 class UnknownPartition(StageError):
-    """A partition dispatcher's hash names a partition that is none; the event fails alone."""
+    """The hash of a partition dispatcher names an unknown partition. Only that event fails."""
 
     def __init__(self, found: object, partitions: Iterable[object]) -> None:
         self.found = found
@@ -71,7 +71,7 @@ class UnknownPartition(StageError):
 
 
 class UnknownOutput(StageError):
-    """A stage with several outputs emits an event for none of them; the event fails alone. `found` is None for none."""
+    """A stage with several outputs emitted an event for none of them; only that event fails. `found` may be None."""
 
     def __init__(self, found: str | None, outputs: Iterable[str]) -> None:
         self.found = found
@@ -82,7 +82,7 @@ class UnknownOutput(StageError):
 
 
 class SubscriptionError(StageError):
-    """A subscription cannot do what is asked of it."""
+    """A subscription cannot do this."""
 
     def __init__(self, consumer: str, producer: str, why: str, advice: str) -> None:
         self.consumer = consumer
@@ -91,7 +91,7 @@ class SubscriptionError(StageError):
 
 
 class HandlerTimeout(StageError):
-    """A callback took longer over its events than it may."""
+    """A callback took longer over its events than its timeout."""
 
     def __init__(self, stage: str, seconds: float) -> None:
         self.stage = stage
@@ -102,7 +102,7 @@ class HandlerTimeout(StageError):
 
 
 class PoisonEvent(StageError):
-    """An event has brought its stage down as often as it may, and is not delivered again."""
+    """An event has crashed its stage as often as it may, and is not delivered again."""
 
     def __init__(self, stage: str, deliveries: int) -> None:
         self.stage = stage
@@ -113,7 +113,7 @@ class PoisonEvent(StageError):
 
 
 class EventUndelivered(StageError):
-    """An event that a stage had taken in, and that went no further: it crashed, or the run ended."""
+    """A stage accepted an event and did not pass it on: the stage crashed, or the run ended."""
 
     def __init__(self, stage: str, reason: str) -> None:
         self.stage = stage
@@ -123,7 +123,7 @@ class EventUndelivered(StageError):
 
 
 class BufferFull(StageError):
-    """A stage has no room for events, from outside or its own (`is_own`); it has taken none of them."""
+    """A stage has no place for new events, from outside or its own (`is_own`), and accepted none."""
 
     def __init__(self, stage: str, limit: int, *, is_own: bool = False) -> None:
         self.stage = stage
@@ -137,7 +137,7 @@ class BufferFull(StageError):
 
 
 class BufferOverflow(StageError):
-    """An event finds no room in a buffer that is to say so."""
+    """A full buffer has no place for an event, which fails: the stage does not drop it silently."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
@@ -148,7 +148,7 @@ class BufferOverflow(StageError):
 
 
 class CannotRetain(StageError):
-    """A stage holds events, and gets their data alone, or has several of them or several batches under way."""
+    """A stage retains events, but gets only their data, or has several events or batches in flight."""
 
     def __init__(self, stage: str, *, has_data_alone: bool = False) -> None:
         self.stage = stage
@@ -163,7 +163,7 @@ class CannotRetain(StageError):
 
 
 class ReaderTooSlow(StageError):
-    """Whoever reads a stage stood still for longer than it may; what it had not read goes to others."""
+    """The reader of a stage did not read for longer than it may. The unread events go to other consumers."""
 
     def __init__(self, stage: str, seconds: float) -> None:
         self.stage = stage
@@ -175,7 +175,7 @@ class ReaderTooSlow(StageError):
 
 
 class MetricConflict(StageError):
-    """A stage declares a metric whose name another metric of the run has: `other` is the stage that declares that."""
+    """A stage declares a metric whose name another metric of the run has, which the stage `other` declares."""
 
     def __init__(self, metric: str, stage: str, other: str) -> None:
         self.metric = metric
@@ -190,7 +190,7 @@ class MetricConflict(StageError):
 
 
 class GraphError(StageError):
-    """Stages that cannot be linked; `stage` is the one to mend, or the name of the whole pipeline."""
+    """Stages cannot be linked. `stage` names the stage to change, or the whole pipeline."""
 
     def __init__(self, stage: str, why: str, *, what: str = "stage") -> None:
         self.stage = stage

@@ -7,14 +7,14 @@ from typing import Final
 
 
 class HeadraceError(Exception):
-    """The root: one sentence that says what, where and what to do."""
+    """The root of all errors. Its message is one sentence: the problem, its place, and the remedy."""
 
 
 def message_of(error: object) -> str:
     """Return an error's message; an empty text when its `__str__` raises."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a bug in the `__str__` of a user's error must not hide or stop what follows
+    except Exception:  # noqa: BLE001 - a bug in the `__str__` of a user's error must not hide that error
         return ""
 
 
@@ -37,7 +37,7 @@ def short_repr(value: object, limit: int = 200) -> str:
 
 
 def describe(reason: object) -> str:
-    """Return in words why a process ended.
+    """Return an exit reason in words.
 
     >>> describe("shutdown"), describe(KeyError("total")), describe(TimeoutError())
     ('it was stopped', "KeyError: 'total'", 'TimeoutError')
@@ -54,7 +54,7 @@ _INSTALLED: Final = f"{sysconfig.get_path('purelib')}/"
 
 
 def origin(error: BaseException) -> str | None:
-    """Return file, line and function of the innermost frame that nobody has installed: it is the user's."""
+    """Return file, line and function of the innermost frame of user code: its file is not in an installed package."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         name = frame.f_code.co_filename
         if not (name.startswith((_OURS, _INSTALLED)) or _is_pythons(name)):
@@ -63,7 +63,7 @@ def origin(error: BaseException) -> str | None:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether an error arose in headrace's own code, called by whomever."""
+    """Return whether an error arose in headrace's own code."""
     names = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     return next((name for name in reversed(names) if not _is_pythons(name)), "").startswith(_OURS)
 

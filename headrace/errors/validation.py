@@ -1,6 +1,6 @@
-"""What is wrong with a value, in plain words: the one table for all errors that pydantic reports.
+"""Sentences about invalid values: one table for all errors that pydantic reports.
 
-This module knows pydantic's names of errors and their contexts, and does not import it.
+This module knows the names and contexts of pydantic's errors, and does not import pydantic.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ KINDS: Final[Mapping[str, str]] = {
     "is_subclass_of": "a class made of {class}",
     "callable_type": "a function",
 }
-"""Errors that say which kind of value is expected: the words behind "must be"."""
+"""Errors about the kind of a value: the words after "must be"."""
 
 BOUNDS: Final[Mapping[str, str]] = {
     "greater_than": "above {gt}",
@@ -102,7 +102,7 @@ BOUNDS: Final[Mapping[str, str]] = {
     "string_not_ascii": "text of ASCII characters",
     "bytes_invalid_encoding": "bytes in {encoding}",
 }
-"""Errors about the size or form of a value of the right kind: the words behind "must be"."""
+"""Errors about the size or form of a value: the words after "must be"."""
 
 PREDICATES: Final[Mapping[str, str]] = {
     "missing": "is missing",
@@ -127,11 +127,11 @@ PREDICATES: Final[Mapping[str, str]] = {
     "unexpected_positional_argument": "is an unexpected argument",
     "multiple_argument_values": "is given twice",
 }
-"""All other errors: what follows the name of the value."""
+"""All other errors: the words after the name of the value."""
 
 
 def predicate(kind: str, context: Mapping[str, object]) -> str | None:
-    """Return what follows the name of a value in a sentence; None for errors that bring a sentence of their own.
+    """Return the words after the name of a value in a sentence; None for errors with a sentence of their own.
 
     >>> predicate("greater_than_equal", {"ge": 1})
     'must be 1 or more'
@@ -144,7 +144,7 @@ def predicate(kind: str, context: Mapping[str, object]) -> str | None:
 
 
 def own_sentence(message: str, context: Mapping[str, object]) -> str:
-    """Return the sentence that an error brings itself, with its hint, and without pydantic's words before it.
+    """Return the own sentence of an error, with its hint, and without pydantic's words before it.
 
     >>> own_sentence("Value error, too dear", {})
     'too dear'
