@@ -1,4 +1,4 @@
-"""What docs/api.md says of the API is so: its endpoints, its examples, its config."""
+"""The endpoints, examples and config of docs/api.md match the API."""
 
 import json
 import re
@@ -57,7 +57,7 @@ async def test_every_endpoint_has_examples_that_fit_it() -> None:
 
 
 def _request(line: str) -> tuple[str, str, str | None]:
-    """Return the method, the URL and the body of a line for curl."""
+    """Return the method, the URL and the body of a curl command."""
     words = shlex.split(line)[1:]
     options = {words[place]: words[place + 1] for place in range(len(words)) if words[place].startswith("-")}
     assert options.get("-H", "Content-Type: application/json") == "Content-Type: application/json"

@@ -1,4 +1,4 @@
-"""The table that compares job systems: of headrace it says what tests or pages show, or that it is not there yet."""
+"""The table that compares job systems links each feature of headrace to a test or page, or says "not yet"."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,18 @@ SYSTEMS = ["Oban", "Oban for Python", "Sidekiq", "Exq", "verk", "Resque", "headr
 
 
 def rows() -> list[list[str]]:
-    """Return the cells of each row, those of the heads, too."""
+    """Return the cells of each row, including the heads."""
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_each_row_says_something_of_each_system() -> None:
+def test_each_row_describes_each_system() -> None:
     assert len(rows()) > 45
     assert [row for row in rows() if len(row) != 1 + len(SYSTEMS) or not all(row)] == []
     assert [row[1:] for row in rows() if row[0] == "feature"] == [SYSTEMS] * 2
 
 
-def test_what_headrace_has_is_shown_and_what_it_has_not_is_said() -> None:
+def test_each_feature_of_headrace_has_a_link_or_is_marked_as_missing() -> None:
     ours = [row[-1] for row in rows() if row[0] != "feature"]
     assert [cell for cell in ours if "](" not in cell and "not yet" not in cell] == []
     assert [cell for cell in ours if "paid" in cell or "\N{EN DASH}" in cell] == []

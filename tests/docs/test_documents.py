@@ -22,7 +22,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """Return every block of a language, with the place where it stands."""
+    """Return every code block of a language, with its page and line."""
     found = []
     for document in DOCUMENTS:
         text = document.read_text()

@@ -1,4 +1,4 @@
-"""The metrics page lists every reason for which a stage discards events, and no other."""
+"""The metrics page lists exactly the reasons for which stages discard events."""
 
 import ast
 import importlib
@@ -24,7 +24,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def reasons_in(module: ModuleType) -> Iterator[str]:
-    """Yield every reason that a call in the module gives, written there or as a constant of the module."""
+    """Yield every reason that a call in the module passes, as a literal or a constant of the module."""
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
             for part in (inner for argument in node.args[1:] for inner in ast.walk(argument)):

@@ -1,4 +1,4 @@
-"""Docs, README and examples import from the public modules of headrace, and from nowhere deeper."""
+"""Docs, README and examples import only from the public modules of headrace."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The project that docs/testing.md shows is one, and its tests pass."""
+"""The project on the page docs/testing.md works, and its tests pass."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The words in the tables of docs/ are there, and so are the tests that they name."""
+"""The names, options, errors and tests in the tables of docs/ exist."""
 
 import dataclasses
 import inspect
@@ -50,7 +50,7 @@ OBJECTS: Final[dict[str, tuple[type, ...]]] = {
     "Task": (Task,),
     "Producer": (Producer,),
 }
-"""What the tables call by these names."""
+"""The classes of the objects that the tables name."""
 
 MADE: Final = {
     each.__name__: each
@@ -65,7 +65,7 @@ def cells(page: Path) -> list[str]:
 
 
 def options(made: type) -> set[str]:
-    """Return the names of what a class is made with."""
+    """Return the names of the arguments of a class."""
     if dataclasses.is_dataclass(made):
         return {field.name for field in dataclasses.fields(made)}
     return set(inspect.signature(made).parameters)

@@ -1,4 +1,4 @@
-"""The example with stages of its own runs, and docs/custom-stages.md shows it as it is."""
+"""The example with custom stages runs, and docs/custom-stages.md shows its code."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A pipeline in a FastAPI app and in a Django app: requests feed it, read it, and never break it."""
+"""A pipeline in a FastAPI app and in a Django app: requests emit events, read events, and never break it."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ PATHS = ["/orders", "/orders/wait", "/orders/sync"]
 
 TEA = {"sku": "tea", "count": 1}
 CAVIAR = {"sku": "caviar", "count": 1}
-"""What the shop does not sell: a stage crashes on it."""
+"""A product that the shop does not sell: a stage crashes on it."""
 
 
 @pytest.fixture(params=APPS, ids=["fastapi", "django"])
@@ -54,7 +54,7 @@ async def until_sold(client: httpx2.AsyncClient, count: int) -> None:
 
 @asynccontextmanager
 async def stalled_reader(server: AsgiServer) -> AsyncIterator[asyncio.StreamReader]:
-    """Ask for the stream, and read nothing but its head."""
+    """Request the stream, and read only its head."""
     address = urlsplit(server.urls[0])
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -70,7 +70,7 @@ async def stalled_reader(server: AsgiServer) -> AsyncIterator[asyncio.StreamRead
 
 
 async def fill(client: httpx2.AsyncClient) -> int:
-    """Send orders until all stands still: more are refused, and none goes through. Return how many were accepted."""
+    """Send orders until they are refused and none is handled. Return the number of accepted orders."""
     accepted, still = 0, 0
     before: dict[str, int] = {}
     while still < 20:

@@ -1,4 +1,4 @@
-"""Nothing is lost between HTTP in and HTTP out, whatever the peer does; what comes twice has the same key."""
+"""No event is lost between HTTP in and HTTP out, whatever the peer does. A duplicate has the same key."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.asyncio
 REQUESTS = 20
 EVENTS = 5
 LATE = (10, 11)
-"""Requests that the peer takes without an answer: their events come twice."""
+"""Requests that the peer accepts without an answer: their events arrive twice."""
 
 
 def flaky(number: int) -> str:
-    """Hang once, take two without a word, be down for a while, and fail every third request."""
+    """Hang once, accept two without an answer, be down for a while, and fail every third request."""
     if number == 5:
         return "hang"
     if number in LATE:

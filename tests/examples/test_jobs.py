@@ -1,4 +1,4 @@
-"""The programs of durable jobs do what they say, a second time too."""
+"""The example of durable jobs prints the documented output, in a second run too."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The programs that need no job service do what they show, and survive crashes as their page says."""
+"""The programs of docs/otp.md print the documented output and survive crashes."""
 
 import asyncio
 import subprocess
@@ -58,7 +58,7 @@ def test_each_program_prints_what_its_page_says(name: str) -> None:
 
 
 class Work:
-    """Long work that takes as long as the test says."""
+    """Long work with a duration that the test sets."""
 
     def __init__(self) -> None:
         self.gates: dict[str, asyncio.Future[str]] = {}
@@ -91,7 +91,7 @@ async def tasks(supervisor: Supervisor) -> AsyncIterator[TaskSupervisor]:
 
 
 def fail(_: object) -> None:
-    """Make a server crash that runs this."""
+    """Raise, so that the server that runs this crashes."""
     raise Oops("x")
 
 

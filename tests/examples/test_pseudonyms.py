@@ -1,4 +1,4 @@
-"""The example that computes in OS processes says what a plain loop says, in the same order."""
+"""The example that computes in OS processes prints the same as a plain loop, in the same order."""
 
 import json
 

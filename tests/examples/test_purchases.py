@@ -1,4 +1,4 @@
-"""The demo's metrics say what SQL says about the same file."""
+"""The demo's metrics equal the results of SQL on the same file."""
 
 import sqlite3
 import sys
@@ -20,7 +20,7 @@ LINES = (ROOT / "examples/data/purchases.jsonl").read_text().splitlines()
 
 @pytest.fixture
 def database() -> Iterator[sqlite3.Connection]:
-    """The purchases as a table, taken apart by SQLite itself."""
+    """The purchases as a table, parsed by SQLite."""
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE line (json TEXT)")
     database.executemany("INSERT INTO line VALUES (?)", [(line,) for line in LINES])

@@ -1,4 +1,4 @@
-"""The example in plain Python does what it shows."""
+"""The example in plain Python prints the documented output."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The registry's example: each department's report is made once, kept, and right."""
+"""The registry example makes each department's report once, stores it, and computes it correctly."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ DEPARTMENTS = Counter(str(json.loads(line)["department"]) for line in LINES)
 
 
 def example(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """Make the pipeline of the example, with its store in a folder of the test's."""
+    """Make the pipeline of the example, with its store in the test's folder."""
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(ROOT / "examples")
     store = "sqlite:///var/registry.db"

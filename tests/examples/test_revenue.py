@@ -1,4 +1,4 @@
-"""The revenue per department and hour is what plain Python finds in the same file, to the cent."""
+"""The revenue per department and hour equals the result of plain Python on the same file, to the cent."""
 
 import json
 import statistics
@@ -17,7 +17,7 @@ Hours = dict[tuple[str, str], list[dict[str, object]]]
 
 
 def purchases_by_hour() -> Hours:
-    """Put each purchase under its hour and department, money as decimals."""
+    """Group purchases by hour and department, with money as decimals."""
     found: Hours = {}
     for line in (ROOT / "examples/data/purchases.jsonl").read_text().splitlines():
         purchase = json.loads(line, parse_float=Decimal)

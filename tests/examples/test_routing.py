@@ -1,4 +1,4 @@
-"""The example that routes sends every purchase one way, and the one that a plain loop sends it."""
+"""The routing example sends every purchase to the same output as a plain loop."""
 
 import json
 import sqlite3
