@@ -1,4 +1,4 @@
-"""Jobs: the service of one OS process that inserts jobs, runs its queues, and takes its turn at the maintenance."""
+"""`Jobs`: the service of one OS process that inserts jobs, runs its queues, and takes part in the maintenance."""
 
 import asyncio
 import os
@@ -35,28 +35,27 @@ from headrace.jobs.running.queue import (
 )
 from headrace.jobs.running.sync import Lifeline, QueueSettingsSync, QueueSync
 from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, close_within, run_close_step
-from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue, by_stand_in
+from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, periodic_tasks_of
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, Telemetry
 
-_AT_WORK: Final[frozenset[JobState]] = frozenset({"available", "executing"})
+_RUNNABLE: Final[frozenset[JobState]] = frozenset({"available", "executing"})
 
 
 class Jobs:
-    """Keeps the jobs of its workers in a store, and runs those of its queues.
+    """Keeps the jobs of its workers in a store, and runs the jobs of its queues.
 
-    A process that only enqueues has no queues; it opens the store and nothing else. `async with jobs:` opens and
-    closes it; inside of it, and from any thread meanwhile, its workers can be enqueued.
+    A process that only enqueues has no queues: it opens the store and nothing else. `async with jobs:` opens and
+    closes it. Until it is closed its workers can be enqueued, from any thread.
 
-    While a test has its workers (`headrace.jobs.testing`), it opens no store and runs no queue: the tester's service
-    stands in for it.
+    While a `JobsTester` has its workers, it opens no store and runs no queue: the tester's service stands in for it.
     """
 
     is_stand_in: ClassVar[bool] = False
-    """Whether it takes the place of others that are opened for its workers."""
+    """Whether it replaces any service that is opened for its workers, as that of a test does."""
 
     def __init__(
         self,
@@ -66,14 +65,16 @@ class Jobs:
         settings: JobsSettings | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """`store` may be its URL, such as `sqlite:///shop.db`; `workers` are modules, their names, or workers.
+        """`store` is a store or its URL, such as `sqlite:///shop.db`; `workers` are modules, their names, or workers.
 
-        `queues` are how many jobs of each run at a time; none is run when it is None. `telemetry` gets the events of
-        its jobs. Raises `BadStore`, `BadJobs`, `BadQueue`, and what `WorkerCatalogue.of_modules` raises.
+        `queues` maps the name of each queue to the number of jobs that run at a time; None runs no queue. `telemetry`
+        receives the events of the jobs. Raises `BadStore`, `BadJobs`, `BadQueue`, and the errors of
+        `WorkerCatalogue.of_modules`.
         """
         self.store = self._own_store = store = store_or_of(store)
         self.stand_in: Jobs | None = None
         self._lent: list[AnyWorker] = []
+        """Workers of ours that the stand-in does not list, and serves nevertheless."""
         self.catalogue = catalogue = (
             workers if isinstance(workers, WorkerCatalogue) else WorkerCatalogue.of_modules(workers)
         )
@@ -88,17 +89,15 @@ class Jobs:
         self._taken: set[str] = set()
         self._former: list[JobQueue] = []
         self._scheduler: Scheduler | None = None
-        self._enqueue_pipeline = EnqueuePipeline(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
+        self.enqueue_pipeline = EnqueuePipeline(catalogue, self.settings.enqueue_middleware, self.settings.cipher)
         self._blocked_loop = BlockedLoop()
         self._result_waiter = ResultWaiter(store, telemetry)
         self._report = FailureReport(self.settings.on_error, is_logged=self.settings.logs_failures)
         self.late = LateEnds(store, self._report)
         self._advancer = Advancer(store, telemetry)
-        self._exhausted = Exhausted(store, catalogue, self._enqueue_pipeline.open, self._report)
+        self._exhausted = Exhausted(store, catalogue, self.enqueue_pipeline.open, self._report)
         self._changes = ChangeWatch(store, self.queues, self._result_waiter)
-        self._watch = QueueSync(
-            store, catalogue, self.queues, settings_sync, Lifeline(store, self._exhausted.follow_up)
-        )
+        self._sync = QueueSync(store, catalogue, self.queues, settings_sync, Lifeline(store, self._exhausted.follow_up))
         self._threads: ThreadExecutor | None = None
         self._executors: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,20 +107,20 @@ class Jobs:
         self._pid = os.getpid()
 
     async def __aenter__(self) -> Self:
-        """Open the store, and begin to run."""
+        """Open it, as `open` does."""
         await self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop as `close` does."""
+        """Close it, as `close` does."""
         await self.close()
 
     async def open(self) -> None:
-        """Open the store, take in jobs for the workers, run the queues.
+        """Open the store, bind the workers, and run the queues.
 
-        Raises what the store and the workers raise, and `AlreadyOpen`; what is open is left as it is.
+        Raises the errors of the store and of the workers, and `AlreadyOpen`, which leaves an open service as it is.
         """
         if self._is_open:
             raise AlreadyOpen
@@ -137,13 +136,13 @@ class Jobs:
             raise
 
     async def close(self) -> None:
-        """Claim nothing more, give running jobs their grace, put back what is not done, and close the store.
+        """Claim no more jobs, give running jobs their grace, put back the rest, and close the store.
 
-        All queues stop at once, in one grace. It goes to its end also where the store fails; the log says what did,
-        and what the store raises at its own end is raised. Cancelled, it is not done: call it again. A function in a
-        thread that outlasts the grace by 5 s is left behind (`late`), and the last of these closes the store.
+        All queues stop at the same time. A step that fails is logged, and the others follow; an error of the store as
+        it closes is raised. After a cancellation, call it again. A function in a thread that outlasts the grace by
+        5 s is left behind (`late`), and the last such function closes the store.
 
-        A forked child closes its own use of the store alone: what runs is the parent's.
+        A forked child closes its own use of the store alone: the running jobs are the parent's.
         """
         if os.getpid() != self._pid:
             self._forget_running()
@@ -154,7 +153,7 @@ class Jobs:
         self._taken.clear()
         self._former.clear()
         for executor in self._executors:
-            await run_close_step("the end of what runs functions of jobs", executor.aclose())
+            await run_close_step("the end of the threads and processes of jobs", executor.aclose())
         self._executors.clear()
         tasks = [*self._tasks, *self._helpers]
         for task in tasks:
@@ -174,17 +173,17 @@ class Jobs:
             self._leave_stand_in(self.stand_in)
 
     def _forget_running(self) -> None:
-        """Forget what the parent runs: no loop or thread here would ever end it."""
+        """Forget the parent's tasks and threads: they do not exist in this process."""
         for running in (self.queues, self._former, self._executors, self._tasks, self._helpers):
             running.clear()
 
     def _close_late(self) -> None:
-        """Close the store once the last job that outlasted the drain has ended, in its thread."""
+        """Close the store in the thread of the last job that outlasted the drain."""
         self.catalogue.unbind(self)
         self.store.close_sync()
 
     def _take_stand_in(self) -> bool:
-        """Leave all to the service of a test, where that has any of the workers; return whether it does."""
+        """Use the service of a test, if it has any of the workers; return whether it has."""
         services = {one.service for one in self.catalogue}
         stand_in = next((one for one in services if isinstance(one, Jobs) and one.is_stand_in), None)
         if stand_in is not None:
@@ -200,7 +199,7 @@ class Jobs:
         self.store, self.stand_in = self._own_store, None
 
     async def _stop(self, queue: JobQueue) -> None:
-        """Stop a queue; the jobs of a taken queue have had their grace from its caller."""
+        """Stop a queue; the caller of `take` has given the jobs of a taken queue their grace already."""
         name = queue.owner.queue
         grace_seconds = self.settings.grace_seconds if name in self._options else 0.0
         await self._begin_stop(queue)
@@ -210,39 +209,38 @@ class Jobs:
             await run_close_step(f"the release of the lease of queue {name!r}", leave, ACKNOWLEDGE_SECONDS)
 
     async def _begin_stop(self, *queues: JobQueue) -> None:
-        """Have the store know that this process was asked to stop: its death is no crash of what it runs."""
+        """Record in the store that this process was asked to stop: its death is then no crash of its jobs."""
         for queue in queues:
             what = f"the stop of queue {queue.owner.queue!r}, as its store records it,"
             await run_close_step(what, self.store.begin_stop(queue.owner), ACKNOWLEDGE_SECONDS)
 
     def pause_claiming(self) -> None:
-        """Claim nothing more until it is closed; what runs goes on."""
-        self._watch.is_claiming_paused = True
+        """Claim no more jobs until it is closed; running jobs continue."""
+        self._sync.is_claiming_paused = True
         for queue in self.queues.values():
             queue.pause()
         if self._scheduler is not None and self.queues:
             self._begin(self._scheduler, self._begin_stop(*self.queues.values()), "begin of the stop of queues")
 
     def stop_grace(self) -> None:
-        """End the jobs that run now, and put them back; also where their grace is being given."""
+        """End the running jobs and put them back, also while `close` gives them their grace."""
         for queue in self.queues.values():
             queue.stop_grace()
 
-    @by_stand_in
     async def is_idle(self) -> bool:
-        """Return whether no job of its queues runs or could run at once.
+        """Return whether no job of its queues runs or could run now.
 
-        What a paused queue holds does not count, nor does what has no attempt left.
+        Jobs of paused queues do not count, nor do jobs without an attempt left.
         """
         claimed = self._claimed()
         if not self._is_at_rest():
             return False
         names = frozenset(name for name, queue in self.queues.items() if not queue.is_paused)
         workers = frozenset(self.catalogue.names)
-        which = JobFilter(states=_AT_WORK, queues=names, workers=workers, leaves_out_exhausted=True)
+        which = JobFilter(states=_RUNNABLE, queues=names, workers=workers, leaves_out_exhausted=True)
         if names and await self.store.has(which):
             return False
-        return self._claimed() == claimed and self._is_at_rest()  # what ran meanwhile may be followed by others
+        return self._claimed() == claimed and self._is_at_rest()  # a job that ran meanwhile may have enqueued others
 
     def _claimed(self) -> int:
         return sum(one.claimed for one in self.statistics().values())
@@ -251,72 +249,68 @@ class Jobs:
         statistics = self.statistics().values()
         return not any(one.running or one.unacknowledged for one in statistics) and self._advancer.is_at_rest
 
-    # Taking in
-
-    @by_stand_in
     def now(self) -> datetime:
         """Return the time, aware UTC."""
-        return self.settings.now()
+        return (self.stand_in or self).settings.now()
 
-    @by_stand_in
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs in one transaction; they are durable at return. None stands for what a middleware dropped."""
-        prepared = self._enqueue_pipeline.prepared(jobs)
+        """Insert jobs in one transaction, durable at return; None stands for a job that a middleware dropped."""
+        if self.stand_in is not None:
+            return await self.stand_in.insert(jobs)
+        prepared = self.enqueue_pipeline.prepared(jobs)
         inserted = await self.store.insert(without_dropped(prepared))
         if groups := groups_to_advance(prepared):
             self._advancer.changed(groups)
         return aligned(prepared, inserted)
 
-    @by_stand_in
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Do the same from any thread but the loop's, or with no loop at all, and wait."""
+        """Insert jobs as `insert` does, and block: for any thread but the loop's, or without a loop."""
+        if self.stand_in is not None:
+            return self.stand_in.insert_sync(jobs)
         if not self.is_stand_in:
             self._blocked_loop.check(jobs)
-        prepared = self._enqueue_pipeline.prepared(jobs)
+        prepared = self.enqueue_pipeline.prepared(jobs)
         inserted = self.store.insert_sync(without_dropped(prepared))
         if groups := groups_to_advance(prepared):
             self._on_loop(partial(self._advancer.changed, groups))
         return aligned(prepared, inserted)
 
-    @by_stand_in
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
-        prepared = self._enqueue_pipeline.prepared(jobs)
+        """Insert jobs through the user's own connection to the store's file; the user commits."""
+        if self.stand_in is not None:
+            return self.stand_in.insert_in(connection, jobs)
+        prepared = self.enqueue_pipeline.prepared(jobs)
         return aligned(prepared, self.store.insert_in(connection, without_dropped(prepared)))
 
-    @by_stand_in
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
         return await self.store.get(job_id)
 
-    @by_stand_in
     async def conflict_of(self, job: NewJob) -> Job | None:
-        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
-        (prepared,) = self._enqueue_pipeline.prepared([job])
+        """Return the newest job with the unique key of `job`, in whatever state it is."""
+        (prepared,) = (self.stand_in or self).enqueue_pipeline.prepared([job])
         return None if prepared is None else await self.store.conflict_of(prepared)
 
-    @by_stand_in
     def conflict_of_sync(self, job: NewJob) -> Job | None:
-        """Do the same from any thread, and wait."""
-        (prepared,) = self._enqueue_pipeline.prepared([job])
+        """Thread-safe version of `conflict_of` that blocks."""
+        (prepared,) = (self.stand_in or self).enqueue_pipeline.prepared([job])
         return None if prepared is None else self.store.conflict_of_sync(prepared)
 
-    @by_stand_in
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Wait until a job has ended, at most so long; return its recorded result as JSON.
+        """Wait for a job to end, and return its recorded result as JSON.
 
-        Raises `ResultTimeout`, or another `JobsError` for a job that did not end as completed, or that keeps no result.
+        Raises `ResultTimeout`, or another `JobsError` for a job that did not complete, or that recorded no result.
         """
+        if self.stand_in is not None:
+            return await self.stand_in.result(job_id, timeout_seconds)
         return await self._result_waiter.result(job_id, timeout_seconds)
 
-    # Queues
-
     def statistics(self) -> dict[str, QueueStatistics]:
-        """Return how the queues of this process stand."""
+        """Return the statistics of the queues of this process."""
         return {name: queue.statistics() for name, queue in self.queues.items()}
 
     async def pause(self, name: str) -> None:
-        """Claim nothing more of a queue, here and after a restart, until `resume`. Raises `NoQueue`."""
+        """Claim no more jobs of a queue, also after a restart, until `resume`. Raises `NoQueue`."""
         self._queue(name).pause()
         await self.store.change_queue(name, is_paused=True)
 
@@ -326,42 +320,40 @@ class Jobs:
         await self.store.change_queue(name, is_paused=False)
 
     async def scale(self, name: str, limit: int) -> None:
-        """Run at most `limit` jobs of a queue at a time, here and after a restart. Raises `NoQueue`, `BadQueue`."""
+        """Run at most `limit` jobs of a queue at a time, also after a restart. Raises `NoQueue`, `BadQueue`."""
         queue = self._queue(name)
         check_limit(name, limit)
         queue.scale(limit)
         self._fit_threads()
         await self.store.change_queue(name, limit=limit)
 
-    @by_stand_in
     async def cancel(self, which: JobFilter | int) -> list[int]:
-        """Call off jobs that have not ended, or one by its id; those that run here at once, others within seconds.
+        """Cancel jobs that have not ended, or one job by its id; return the ids of the cancelled jobs.
 
-        Return the ids of those that were. Raises `BadFilter` for what means no jobs.
+        Jobs that run in this process end at once, others within seconds. Raises `BadFilter`.
         """
         ids = await self.store.cancel(JobFilter.of(which))
         for job_id in ids:
             for queue in self.queues.values():
                 queue.cancel(job_id, "it was cancelled while it ran")
-        if 0 < len(ids) <= CHANGE_BATCH:  # of more the maintenance advances the groups
+        if 0 < len(ids) <= CHANGE_BATCH:  # the maintenance advances the groups of more jobs
             for job in await self.store.find(JobFilter(ids=frozenset(ids)), CHANGE_BATCH):
                 self._advancer.changed(groups_of(job.meta))
         return ids
 
-    @by_stand_in
     async def retry(self, which: JobFilter | int) -> list[int]:
-        """Run jobs once more that have ended, or wait, or one by its id; return the ids of those that will.
+        """Run ended and waiting jobs again, or one job by its id; return the ids of the jobs that will run.
 
-        Steps of a workflow run in its order: what was called off after one of them waits for it again. Raises
+        Steps of a workflow run in its order: steps that were cancelled after one of them wait for it again. Raises
         `BadFilter`.
         """
         return await retry_flow(self.store, JobFilter.of(which))
 
     def take(self, name: str, execute: Execute) -> JobQueue:
-        """Return a queue whose caller runs its jobs by `execute`, whatever their workers.
+        """Return a queue that runs each of its jobs by `execute`, whatever its worker.
 
-        It claims nothing until it is scaled. To take it again is to go on where a former caller failed: the jobs that
-        it runs still end there. Raises `QueueTaken`.
+        The queue claims nothing until it is scaled. A second call, after the first caller failed, makes a new queue;
+        running jobs end in the old one. Raises `QueueTaken`.
         """
         if name in self._options:
             raise QueueTaken(name)
@@ -379,13 +371,11 @@ class Jobs:
             raise NoQueue(name, self.queues)
         return self.queues[name]
 
-    # Running
-
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._scheduler = Scheduler()
         advancing = "advance of workflows, batches and chains"
-        for name, work in ((advancing, self._advancer.run()), ("watch over changes", self._changes.run())):
+        for name, work in ((advancing, self._advancer.run()), ("watch for changes", self._changes.run())):
             self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
         if not self._options:
             return
@@ -404,7 +394,7 @@ class Jobs:
         self._start_maintenance()
 
     def _new_queue(self, owner: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
-        """Make a queue, measured, which is not started yet."""
+        """Return a queue that is not started yet."""
         scheduler = Scheduler() if self._scheduler is None else self._scheduler
         context = QueueContext(self.store, scheduler, self.telemetry, self._report, self.late)
         shows_changes = self.store.change_seconds is not None and owner.limits is None
@@ -415,14 +405,18 @@ class Jobs:
         return queue
 
     def _start_maintenance(self) -> None:
-        """Start the checks of running jobs, and the maintenance."""
+        """Start the sync with other OS processes, and the maintenance, once."""
         if not self._tasks and self._scheduler is not None:
-            self._begin(self._scheduler, self._watch.run(frozenset(self._options)), "watch over running jobs")
+            self._begin(self._scheduler, self._sync.run(frozenset(self._options)), "sync of queues")
             self._begin(
                 self._scheduler,
                 Maintenance(Leader(self.store, self.settings.node), self.periodic_tasks()).run(),
                 "maintenance of jobs",
             )
+
+    def periodic_tasks(self) -> list[PeriodicTask]:
+        """Return new periodic tasks, as the leader runs them for all processes."""
+        return periodic_tasks_of(self.store, self.settings, self._has_work, self._exhausted)
 
     def _executor(self) -> AttemptRunner:
         settings, kinds = self.settings, {worker.options.executor for worker in self.catalogue}
@@ -435,35 +429,31 @@ class Jobs:
             settings.run_middleware,
             threads,
             processes,
-            self._watch.note,
-            None if settings.cipher is None else self._enqueue_pipeline.open,
+            self._sync.note,
+            None if settings.cipher is None else self.enqueue_pipeline.open,
             pass_results=partial(pass_results, self.store),
             redact=settings.redact,
         )
         return AttemptRunner(self.catalogue, context)
 
     def _fit_threads(self) -> None:
-        """Have a thread for every slot."""
+        """Have a thread for each slot."""
         if self._threads is not None:
             self._threads.resize(max(1, sum(queue.limit for queue in self.queues.values())))
 
     def _begin(self, scheduler: Scheduler, work: Coroutine[object, object, None], name: str) -> None:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
 
-    def periodic_tasks(self) -> list[PeriodicTask]:
-        """Return what the leader among the processes does for all jobs, made anew."""
-        return periodic_tasks_of(self.store, self.settings, self._has_work, self._exhausted)
-
     def _has_work(self, name: str) -> None:
-        """Have a queue look for jobs; from whatever thread."""
+        """Have a queue check for jobs. Thread-safe."""
         queue = self.queues.get(name)
         if queue is not None:
             self._on_loop(queue.has_work)
 
     def _on_loop(self, call: Callable[[], None]) -> None:
-        """Have the loop do it soon; from whatever thread."""
+        """Call `call` on the loop soon. Thread-safe."""
         try:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(call)
-        except RuntimeError:  # the loop is closed: what was inserted is found at the next start
+        except RuntimeError:  # the loop is closed: the next start finds inserted jobs
             LOG.debug("this process runs no jobs any more")

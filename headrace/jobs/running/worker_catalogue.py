@@ -1,11 +1,10 @@
 """The workers that this process may run."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import wraps
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import cast
 
 from headrace.errors import describe
 from headrace.jobs.errors import BadJobs, BadModule, WorkerNameTaken
@@ -13,18 +12,18 @@ from headrace.jobs.handle import Enqueues
 from headrace.jobs.worker import AnyWorker, Worker
 
 Modules = str | ModuleType | AnyWorker | Sequence[str | ModuleType | AnyWorker]
-"""Modules of workers by their names, or themselves, or workers; one of them needs no list."""
+"""Modules of workers, their names, or workers; a single one needs no list."""
 
 
 class WorkerCatalogue:
-    """Workers by name and by alias."""
+    """The workers of a service, by name and by alias."""
 
     def __init__(self, workers: Iterable[AnyWorker] = ()) -> None:
-        """Raises `WorkerNameTaken`, and `BadWorker` for annotations that cannot be kept; variants are their workers."""
+        """A variant counts as its worker. Raises `WorkerNameTaken`, and `BadWorker` for annotations without JSON."""
         self._workers: dict[str, AnyWorker] = {}
         self._met: set[str] = set()
         self.encrypted: frozenset[str] = frozenset()
-        """Names of those that keep their args encrypted."""
+        """The names of workers with encrypted args."""
         for one in dict.fromkeys(worker.original for worker in workers):
             one.check()
             for name in dict.fromkeys((one.name, *one.options.aliases)):
@@ -35,10 +34,10 @@ class WorkerCatalogue:
 
     @classmethod
     def of_modules(cls, modules: Modules) -> "WorkerCatalogue":
-        """Import the modules, and nothing else; return the workers that stand in them, and those that are listed.
+        """Import the modules; return a catalogue of their workers, and of the listed workers.
 
-        Raises `BadModule` for one that does not exist, raises as it is imported, or has no worker, and `BadJobs` for
-        what names no module.
+        Raises `BadModule` for a module that does not exist, fails at its import or has no worker, and `BadJobs` for a
+        value of another type.
         """
         found: list[AnyWorker] = []
         for module in _listed(modules):
@@ -59,7 +58,7 @@ class WorkerCatalogue:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names and aliases, sorted: what a queue may claim."""
+        """All names and aliases, sorted: a queue claims jobs of these workers."""
         return tuple(sorted(self._workers))
 
     def get(self, name: str) -> AnyWorker | None:
@@ -67,13 +66,13 @@ class WorkerCatalogue:
         return self._workers.get(name)
 
     def unknown_workers(self, names: Iterable[str]) -> list[str]:
-        """Return which of the names are no worker's and new to it, sorted: so that each is said once."""
+        """Return, sorted, the names without a worker that no earlier call had, so that each is logged once."""
         new = sorted({name for name in names if name not in self._workers and name not in self._met})
         self._met.update(new)
         return new
 
     def bind(self, service: Enqueues) -> None:
-        """Hand the jobs of all workers to `service`, or of none. Raises `NotBound` when another has those of one."""
+        """Let `service` keep the jobs of all workers, or of none. Raises `NotBound` if one has another service."""
         bound: list[AnyWorker] = []
         try:
             for one in self:
@@ -85,18 +84,18 @@ class WorkerCatalogue:
             raise
 
     def loosen(self, service: Enqueues) -> None:
-        """Leave them to `service` until another one takes them."""
+        """Let another service bind the workers; until then `service` keeps their jobs."""
         for one in self:
             one.loosen(service)
 
     def unbind(self, service: Enqueues) -> None:
-        """Take that back."""
+        """Undo `bind`."""
         for one in self:
             one.unbind(service)
 
 
 def _listed(modules: object) -> list[str | ModuleType | AnyWorker]:
-    """Return modules and workers as a list, also one that stands alone. Raises `BadJobs` for what is neither."""
+    """Return modules and workers as a list, also a single one. Raises `BadJobs` for a value of another type."""
     alone = isinstance(modules, str | ModuleType | Worker) or not isinstance(modules, Iterable)
     listed: list[str | ModuleType | AnyWorker] = []
     for one in [modules] if alone else cast("Iterable[object]", modules):
@@ -118,30 +117,3 @@ def _imported(module: str) -> object:
         return import_module(module)
     except (Exception, SystemExit) as error:  # a module that is imported can raise anything
         raise BadModule(module, f"cannot be imported: {describe(error)}") from error
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class HasStandIn(Protocol):
-    """A service that another one may stand in for."""
-
-    @property
-    def stand_in(self) -> object | None:
-        """Who stands in for it now."""
-
-
-S = TypeVar("S", bound=HasStandIn)
-
-
-def by_stand_in(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Have the method of the stand-in called, while there is one."""
-
-    @wraps(method)
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.stand_in is None:
-            return method(self, *args, **kwargs)
-        return cast("R", getattr(self.stand_in, method.__name__)(*args, **kwargs))
-
-    return call
