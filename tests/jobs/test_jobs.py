@@ -360,7 +360,7 @@ async def test_what_a_job_noted_is_kept_though_it_is_put_back(
     async with running(store, clock) as jobs:
         handle = await workers.report.enqueue(key="x")
         await reaches(jobs, handle.id, "executing")
-        await until(lambda: bool(jobs._watch._noted))
+        await until(lambda: bool(jobs._sync._noted))
     async with running(SqliteStore(tmp_path / "jobs.db", now=clock), clock) as jobs:
         job = await jobs.store.get(handle.id)
         assert job is not None

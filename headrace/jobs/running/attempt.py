@@ -1,4 +1,4 @@
-"""`AttemptRunner`: finds the worker, runs it in time, names the outcome."""
+"""`AttemptRunner`: finds the worker of a job, runs it within its timeout, and returns the outcome."""
 
 import asyncio
 import inspect
@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
+
+from typing_extensions import override
 
 from headrace.executors.call import Call
 from headrace.executors.errors import RemoteError, WorkerDied
@@ -30,23 +32,24 @@ from headrace.jobs.running.outcomes import (
     outcome_of_expiry,
     with_notes,
 )
+from headrace.jobs.running.task_pool import Attempts
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RUNNING_JOB, ProgressWriter, RunningJob
 from headrace.jobs.worker import AnyWorker
 from headrace.telemetry.events import LOG
 
 Late = Callable[[object, BaseException | None], None]
-"""Gets what a function returned, or what it raised, in its own thread."""
+"""Gets the result or the error of a function, in its own thread."""
 
 
 class ThreadAttempt:
-    """Runs the function; it may be left behind, and `late` then gets how it ended.
+    """Runs a function in a thread. After `leave`, a callback gets its end.
 
-    For the event loop, but for `__call__`, which is the body of the thread.
+    Call its methods on the event loop, but for `__call__`, which the thread calls.
     """
 
     def __init__(self, function: Callable[..., object], call: Callable[[], object], running: RunningJob) -> None:
-        """`call` calls the `function`, by which the attempt is named, with its arguments."""
+        """`call` calls `function` with its arguments; `func` names the attempt in errors."""
         self.func = function
         self.running = running
         self._call = call
@@ -55,7 +58,7 @@ class ThreadAttempt:
         self._late: Late | None = None
 
     def __call__(self) -> object:
-        """Call the function; return what it returns, and raise what it raises."""
+        """Call the function."""
         try:
             answer = self._call()
         except BaseException as error:
@@ -65,14 +68,14 @@ class ThreadAttempt:
         return answer
 
     def leave(self, late: Late) -> bool:
-        """Have `late` get how the function ends; return False where it has ended by now."""
+        """Pass the end of the function to `late`; return False if it has ended."""
         with self._lock:
             if not self._has_ended:
                 self._late = late
             return not self._has_ended
 
     async def result(self, call: Call[object]) -> object:
-        """Return what the function returned; cancelled, wait for its end and raise that, unless it was left behind."""
+        """Return the result. On cancellation, wait until the function ends or is left behind."""
         try:
             return await call.result()
         except asyncio.CancelledError:
@@ -93,17 +96,17 @@ class ThreadAttempt:
 _FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
 
 OVERDUE_SECONDS: Final = 5.0
-"""How long after its timeout an attempt is named in the log that still runs."""
+"""How long after its timeout an attempt that still runs is logged."""
 
 UNKNOWN_WORKER_SECONDS: Final = 60.0
-"""How long a job waits whose worker this process has lost since it claimed it."""
+"""How long a job waits for its next attempt if this process has no worker of its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What attempts run in: the time, what goes around each run, where functions run that would hold the loop.
+    """The parts that the attempts of one service share: clock, middleware, threads and OS processes.
 
-    `write_progress` hears of what a running job notes down.
+    `write_progress` is called when a running job has progress to write.
     """
 
     now: Callable[[], datetime]
@@ -115,13 +118,13 @@ class ExecutionContext:
     """Decrypts the args of a claimed job, in place."""
     random: Random = random.random
     pass_results: Callable[[Job], Awaitable[None]] | None = None
-    """Gives a step of a workflow the results of those that it came after."""
+    """Passes a step of a workflow the results of the steps before it."""
     redact: Callable[[str], str] = str
-    """Hides in the text of an error what the store must not hold."""
+    """Removes secrets from the text of an error."""
 
 
-class AttemptRunner:
-    """Runs jobs by the workers of a catalogue."""
+class AttemptRunner(Attempts):
+    """Runs attempts by the workers of a catalogue."""
 
     def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
         self._catalogue = catalogue
@@ -130,12 +133,12 @@ class AttemptRunner:
         self._threaded: dict[int, tuple[AnyWorker, ThreadAttempt]] = {}
         """Jobs whose functions run in threads, by their ids."""
 
+    @override
     def progress_of(self, job_id: int) -> Mapping[str, object] | None:
-        """Return, once, what a job had noted down when its attempt was cancelled."""
         return self._left.pop(job_id, None) or None
 
+    @override
     async def __call__(self, job: Job) -> JobOutcome:
-        """Run one attempt to its end; cancelled, it raises that, once the worker has ended."""
         worker = self._catalogue.get(job.worker)
         if worker is None:
             return _without_worker(job)
@@ -148,11 +151,8 @@ class AttemptRunner:
             await self._handle_exhausted(worker, job, outcome)
         return outcome
 
+    @override
     async def failed(self, job: Job, error: BaseException) -> JobOutcome:
-        """Return the outcome of an attempt that `error` ended: SystemExit, CancelledError from inside, and their like.
-
-        They fail the attempt as an Exception does.
-        """
         worker, notes = self._catalogue.get(job.worker), self.progress_of(job.id)
         if worker is None:
             return _without_worker(job)
@@ -168,17 +168,17 @@ class AttemptRunner:
         job = running.job
         try:
             if type(job.args) is TornArgs:
-                raise torn_args(job.worker)  # noqa: TRY301 - as all that fails an attempt
+                raise torn_args(job.worker)  # noqa: TRY301 - like any other failure of the attempt
             if self._in.decrypt is not None:
                 self._in.decrypt(job)
             if DEPS in job.meta and self._in.pass_results is not None:
                 await self._in.pass_results(job)
-            if worker.is_plain and not self._in.middleware:  # most are: what lies between costs more than they do
+            if worker.is_plain and not self._in.middleware:  # most are plain: the calls between cost more than they do
                 args, kwargs = worker.arguments.restored(job.args, running)
                 answer = await worker.function(*args, **kwargs)  # type: ignore[misc] # an async function
             else:
                 answer = await self._answer(worker, running)
-        except Exception as error:  # noqa: BLE001 - whatever the worker raises, it fails this attempt alone
+        except Exception as error:  # noqa: BLE001 - an error of the worker fails this attempt alone
             return outcome_of_error(worker, job, error, self._in.random, self._in.redact)
         except BaseException:
             self._left[running.id] = running.take_changes()
@@ -206,10 +206,10 @@ class AttemptRunner:
             late.cancel()
 
     async def _call(self, worker: AnyWorker, running: RunningJob) -> object:
-        """Run the function where its worker says.
+        """Run the function on the loop, in a thread or in an OS process, as the worker says.
 
-        An OS process is ended by a cancellation. A thread cannot be: the job is marked, and keeps its slot until the
-        function returns.
+        A cancellation ends an OS process. It cannot end a thread: the job is marked as cancelled, and keeps its slot
+        until the function returns.
         """
         executor = worker.options.executor
         if executor == "subprocess" and self._in.processes is not None:
@@ -235,19 +235,16 @@ class AttemptRunner:
         finally:
             del self._threaded[running.id]
 
+    @override
     def ask_to_end(self, job_id: int) -> bool:
-        """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
         if job_id not in self._threaded:
             return False
         _, attempt = self._threaded[job_id]
         attempt.running.cancel("its process stops", is_stop=True)
         return True
 
+    @override
     def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
-        """Leave a job behind that runs in a thread: `report` gets its outcome there, and its task may be cancelled.
-
-        Return False where it runs in none, or has ended by now.
-        """
         if job_id not in self._threaded:
             return False
         worker, attempt = self._threaded[job_id]
@@ -266,7 +263,7 @@ class AttemptRunner:
     ) -> JobOutcome:
         """Return the outcome of an attempt that outlasted the drain.
 
-        No loop runs that could call `on_exhausted`: a job that needs it runs once more, where one does.
+        No loop runs that could call `on_exhausted`, so a job that needs it is put back.
         """
         if error is None:
             outcome = outcome_of_answer(worker, answer, self._in.redact)
@@ -277,13 +274,12 @@ class AttemptRunner:
         return AttemptReleased(outcome.meta) if is_exhausted else outcome
 
     async def _handle_exhausted(self, worker: AnyWorker, job: Job, outcome: AttemptFailed) -> None:
-        """Call the worker's `on_exhausted` if the job is discarded."""
         if worker.options.on_exhausted is not None and is_discarded(final(job, outcome)):
             await call_on_exhausted(worker, job, outcome.error)
 
 
 async def _run_in_process(processes: ProcessExecutor, worker: AnyWorker, job: Job) -> ChildResult:
-    """Run an attempt in an OS process. An error that names what runs there names the worker, not our own function."""
+    """Run an attempt in an OS process. Its errors name the worker instead of our own function."""
     try:
         return await processes.run(run_in_child, worker.reference, job)
     except WorkerDied as error:
@@ -294,7 +290,7 @@ async def _run_in_process(processes: ProcessExecutor, worker: AnyWorker, job: Jo
 
 
 def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
-    """Name an attempt in the log that goes on after its timeout: nothing else would."""
+    """Log an attempt that continues after its timeout."""
     if worker.options.executor == "thread":
         why = "a thread cannot be ended: have it ask current_job().is_cancelled, or say executor='subprocess'"
     else:
@@ -308,7 +304,7 @@ def _without_worker(job: Job) -> AttemptFailed:
 
 
 def _or_released(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
-    """Return the outcome; a job that gave way to the stop of its process may not be done, and runs again."""
+    """Return the outcome; a job that ended because its process stops may not be done, and is put back."""
     return (
         AttemptReleased(outcome.meta)
         if running.gives_way and isinstance(outcome, AttemptCompleted | AttemptFailed)

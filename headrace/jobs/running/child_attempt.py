@@ -1,4 +1,4 @@
-"""Runs one attempt of a job in an OS process of its own: imports its worker there, and brings back what it noted."""
+"""Runs one attempt inside a worker process: imports the worker there, and returns its result and progress."""
 
 import asyncio
 import inspect
@@ -16,12 +16,12 @@ from headrace.jobs.worker import AnyWorker
 
 
 class ChildFailed(Exception):
-    """What a worker raised that cannot be brought to another OS process, as text."""
+    """The text of an error of a worker that cannot be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """What came of an attempt: its answer, or what it raised; and what it noted down."""
+    """The result or the error of an attempt, and the progress and checkpoint that it noted."""
 
     answer: object
     error: Exception | None
@@ -29,15 +29,15 @@ class ChildResult:
 
 
 def run_in_child(reference: str, job: Job) -> ChildResult:
-    """Run the worker at `reference`, a `module:name`, on the args of the job.
+    """Run the worker at `reference`, a `module:name`, with the args of the job.
 
-    What it notes down is written when it ends, and not while it runs.
+    Its progress and checkpoint are written when it ends, and not before.
     """
     running = RunningJob(job)
     RUNNING_JOB.set(running)
     try:
         answer = _call(reference, running)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is brought to who asked
+    except Exception as error:  # noqa: BLE001 - the parent gets any error
         return ChildResult(None, _portable(error), running.take_changes())
     return ChildResult(answer, None, running.take_changes())
 
@@ -55,9 +55,9 @@ async def _awaited(work: object) -> object:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return the error, or one that says the same and can be brought to another OS process."""
+    """Return the error, or one with the same text that can be pickled."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, to see whether they can be read
-    except Exception:  # noqa: BLE001 - whatever its class does to be pickled
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, read back as a check
+    except Exception:  # noqa: BLE001 - the pickling code of a user's class may raise any error
         return ChildFailed(describe(error))
     return error

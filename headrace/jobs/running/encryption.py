@@ -1,4 +1,4 @@
-"""Keeps the args of jobs unreadable in the store, by Fernet (AES and an HMAC) of the `cryptography` package."""
+"""Encrypts the args of jobs with Fernet (AES and an HMAC) of the `cryptography` package."""
 
 import base64
 import hashlib
@@ -18,17 +18,17 @@ ENCRYPTED: Final = "encrypted"
 """The only key of encrypted args; its value is a Fernet token of their JSON."""
 
 _PURPOSE: Final = b"headrace.unique"
-"""Sets the key of hashes apart from the key of tokens."""
+"""Makes the key of hashes differ from the key of tokens."""
 
 
 class ArgsCipher:
-    """Encrypts by the first key, and decrypts by any of them: put a new key first, and keep the old ones for a while.
+    """Encrypts with the first key, and decrypts with any of them: put a new key first, and keep the old ones a while.
 
-    A key is 32 bytes in URL-safe base64, as `new_key` makes it. It is never logged, and shown in no error.
+    A key is 32 bytes in URL-safe base64, as `new_key` returns it. No log line and no error shows it.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Raises `EncryptionError` for what is no key, and where `cryptography` is not installed."""
+        """Raises `EncryptionError` for a malformed key, or if `cryptography` is not installed."""
         try:
             from cryptography.fernet import Fernet, InvalidToken, MultiFernet  # noqa: PLC0415 - an optional driver
         except ImportError:
@@ -48,9 +48,9 @@ class ArgsCipher:
         return "<ArgsCipher>"
 
     def sealed(self, job: NewJob) -> NewJob:
-        """Return the job with its args encrypted; if it is unique, by a keyed hash of what they were in clear.
+        """Return the job with encrypted args. If it is unique, its unique key is a keyed hash of the plain values.
 
-        After a change of the first key a double of an older job is not known as one.
+        After a change of the first key, a duplicate of an older job is not recognized.
         """
         text = json.dumps(job.args, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         args = {ENCRYPTED: self._fernet.encrypt(text.encode()).decode()}
@@ -60,9 +60,9 @@ class ArgsCipher:
         return replace(job, args=args, unique=unique)
 
     def opened(self, args: Mapping[str, object]) -> dict[str, object]:
-        """Return args in clear; those that are not encrypted as they are, since older jobs may not be.
+        """Return decrypted args. Plain args are returned as they are, since older jobs may have them.
 
-        Raises `EncryptionError` for a token that none of the keys opens.
+        Raises `EncryptionError` for a token that none of the keys decrypts.
         """
         token = args.get(ENCRYPTED)
         if len(args) != 1 or not isinstance(token, str):
@@ -76,7 +76,7 @@ class ArgsCipher:
         return found
 
     def _key_of(self, job: NewJob, unique: Unique) -> str:
-        """Return the keyed hash of what is compared of args and meta."""
+        """Return the keyed hash of the args and the meta that make the job unique."""
         values = {"args": _chosen(job.args, unique)}
         if "meta" in unique.fields:
             values["meta"] = _chosen(job.meta, unique)
@@ -85,7 +85,7 @@ class ArgsCipher:
 
 
 def new_key() -> str:
-    """Return a new random key; keep it where the store is not."""
+    """Return a new random key. Keep it away from the store."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 

@@ -12,24 +12,24 @@ from headrace.jobs.running_job import RunningJob
 from headrace.telemetry.events import LOG
 
 EnqueueMiddleware = Callable[[NewJob], NewJob | None]
-"""Gets each new job, in clear, and returns it, another one in its place, or None to drop it.
+"""Gets each new job, not encrypted yet, and returns it, returns another job in its place, or returns None to drop it.
 
-It is a plain function, for jobs are enqueued from threads, too. What it raises reaches whoever enqueues, and nothing
-is inserted.
+It is a plain function, because jobs are enqueued from threads, too. Its errors reach the caller that enqueues, and
+nothing is inserted.
 """
 
 NextCall = Callable[[], Awaitable[object]]
-"""Runs the rest: the next middleware, or the worker itself. What it returns is the worker's answer."""
+"""Calls the next middleware, or the worker itself, and returns the worker's answer."""
 
 RunMiddleware = Callable[[RunningJob, NextCall], Awaitable[object]]
-"""Runs around the worker: it awaits the call, or answers itself.
+"""Wraps the worker: it awaits the call, or answers in its place.
 
-What it returns is the answer; None leaves the answer as it was. What it raises fails the attempt.
+It returns the answer; None leaves the worker's answer unchanged. Its errors fail the attempt.
 """
 
 
 def passed(job: NewJob, middleware: Sequence[EnqueueMiddleware]) -> NewJob | None:
-    """Return what the functions make of a new job, each of what the one before returned; None when one drops it."""
+    """Pass a new job through the functions, in order; return the last job, or None if one of them dropped it."""
     for one in middleware:
         found: object = one(job)
         if found is None:
@@ -43,14 +43,14 @@ def passed(job: NewJob, middleware: Sequence[EnqueueMiddleware]) -> NewJob | Non
 
 
 def around(middleware: Sequence[RunMiddleware], running: RunningJob, call: NextCall) -> NextCall:
-    """Return a call with the functions around it, the first of them outermost."""
+    """Return a call wrapped in the functions, the first outermost."""
     for one in reversed(middleware):
         call = _Around(one, running, call)
     return call
 
 
 class _Around:
-    """One middleware around a call. Raises `BadAnswer` when it neither calls nor answers, so that no job seems done."""
+    """One middleware around a call. Raises `BadAnswer` if it neither calls nor answers: the job would seem done."""
 
     __slots__ = ("_answer", "_call", "_is_called", "_middleware", "_running")
 
@@ -83,16 +83,16 @@ def _name(function: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EnqueuePipeline:
-    """Prepares new jobs of one service: by its workers, its middleware in order, and its key, if it has one."""
+    """Prepares the new jobs of one service: passes them through its middleware, and encrypts them."""
 
     catalogue: WorkerCatalogue
     middleware: Sequence[EnqueueMiddleware] = ()
     cipher: ArgsCipher | None = None
 
     def prepared(self, jobs: Sequence[NewJob]) -> list[NewJob | None]:
-        """Return each new job as it will be inserted, in order; None where a middleware dropped it.
+        """Return each new job as it will be inserted, in order; None for a job that a middleware dropped.
 
-        Raises what a middleware raises, and `EncryptionError` for a worker with encrypted args where there is no key.
+        Raises the errors of middleware, and `EncryptionError` if a worker's args are encrypted and there is no key.
         """
         encrypted = self.catalogue.encrypted
         if not self.middleware and (not encrypted or encrypted.isdisjoint([job.worker for job in jobs])):
@@ -100,7 +100,7 @@ class EnqueuePipeline:
         return [self._prepared(job) for job in jobs]
 
     def open(self, job: Job) -> None:
-        """Put the args of a claimed job in clear, in place. Raises `EncryptionError` when no key fits."""
+        """Decrypt the args of a claimed job, in place. Raises `EncryptionError` if no key fits."""
         if job.args and self.cipher is not None:
             job.args = self.cipher.opened(job.args)
 
@@ -117,7 +117,7 @@ class EnqueuePipeline:
 
 
 def without_dropped(prepared: Sequence[NewJob | None]) -> list[NewJob]:
-    """Return the prepared jobs without those that a middleware dropped."""
+    """Return the prepared jobs without the dropped ones."""
     return [job for job in prepared if job is not None]
 
 
@@ -136,7 +136,7 @@ class BlockedLoop:
         self._named: set[str] = set()
 
     def check(self, jobs: Sequence[NewJob]) -> None:
-        """Call it before a wait for the disk."""
+        """Check the caller, before it blocks."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""Reports failed attempts of jobs: in the log, and to the function that `on_error` names."""
+"""Failed attempts: their report to the log and to `on_error`, `on_exhausted`, and jobs that outlast the stop."""
 
 import asyncio
 import inspect
@@ -23,8 +23,8 @@ from headrace.telemetry.events import LOG, log_failure
 class JobFailure:
     """One failed attempt of a job.
 
-    `error` is what the worker raised, or None where it raised nothing: it returned `Discard`, the job expired, or each
-    process that ran it died. `retry_seconds` is the wait for the next attempt; None is that the job is discarded.
+    `error` is the exception of the worker. It is None for a worker that returned `Discard`, an expired job, and a job
+    whose processes all died. `retry_seconds` is the wait for the next attempt; None means that the job is discarded.
     """
 
     job: Job
@@ -39,13 +39,13 @@ class JobFailure:
 
 
 OnError = Callable[[JobFailure], object]
-"""Gets each failed attempt, on the event loop: it must not block. What it raises is logged."""
+"""Gets each failed attempt, on the event loop, so it must not block. Its errors are logged."""
 
 
 class FailureReport:
-    """Logs failed attempts unless `is_logged` is False, and hands them to `on_error`.
+    """Logs failed attempts unless `is_logged` is False, and passes them to `on_error`.
 
-    A failure that is tried again is a WARNING of one line; a discarded job is an ERROR with the traceback.
+    A failure that is tried again is logged as a WARNING of one line, a discarded job as an ERROR with its traceback.
     """
 
     def __init__(self, on_error: OnError | None = None, *, is_logged: bool = True) -> None:
@@ -53,7 +53,7 @@ class FailureReport:
         self._is_logged = is_logged
 
     def __call__(self, job: Job, outcome: AttemptFailed) -> None:
-        """Report the failure of the present attempt of a job."""
+        """Report the failure of the current attempt of a job."""
         if self._is_logged:
             _log(job, outcome)
         if self._on_error is None:
@@ -62,12 +62,12 @@ class FailureReport:
             self._on_error(JobFailure(job, outcome.error, outcome.cause, outcome.retry_seconds))
         except KeyboardInterrupt:
             raise
-        except BaseException:  # noqa: BLE001 - whatever the user's function raises, the job has its outcome
+        except BaseException:  # noqa: BLE001 - an error of the user's function must not change the outcome
             LOG.exception("on_error raised for job %d of worker %r", job.id, job.worker)
 
 
 def _log(job: Job, outcome: AttemptFailed) -> None:
-    """Log a failure; the attempt of a row that a hand wrote may be any text."""
+    """Log a failure. The attempt number is formatted as text, since a row of another program may hold any value."""
     cause = outcome.cause
     if outcome.retry_seconds is not None:
         text = "job %d of worker %r failed in attempt %s of %s, and is tried again in %.0f s: %s"
@@ -87,12 +87,12 @@ _UNKNOWN: Final = "it was discarded"
 
 
 class Exhausted:
-    """Follows up jobs that maintenance discarded: no attempt of theirs could."""
+    """Reports the jobs that the maintenance discarded, and calls their `on_exhausted`."""
 
     def __init__(
         self, store: Finds, catalogue: WorkerCatalogue, decrypt: Callable[[Job], None], report: FailureReport
     ) -> None:
-        """`decrypt` puts the args of a job in clear, in place."""
+        """`decrypt` decrypts the args of a job, in place."""
         self._store = store
         self._catalogue = catalogue
         self._decrypt = decrypt
@@ -100,7 +100,7 @@ class Exhausted:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow_up(self, job_ids: Sequence[int]) -> None:
-        """Report discarded jobs and call `on_exhausted` for each, in a task: one that hangs holds up no maintenance."""
+        """Handle discarded jobs in a task, so that an `on_exhausted` that hangs does not block the maintenance."""
         if job_ids:
             work = run_close_step("the follow-up of discarded jobs", self._follow_up_all(job_ids))
             task = Scheduler().start_task(work, copy_context(), "on_exhausted of discarded jobs")
@@ -108,7 +108,7 @@ class Exhausted:
             task.add_done_callback(self._tasks.discard)
 
     async def close_within(self, seconds: float) -> None:
-        """Wait for what is being followed up; cancel what takes longer, and log that."""
+        """Wait for the tasks; cancel and log tasks that take longer."""
         tasks = list(self._tasks)
         await close_within(seconds, *tasks)
         if any(task.cancelled() or not task.done() for task in tasks):
@@ -139,7 +139,7 @@ class Exhausted:
 async def call_on_exhausted(worker: AnyWorker, job: Job, error: str) -> None:
     """Call the `on_exhausted` of a worker for a discarded job, with the error of its last attempt.
 
-    What it raises is logged: the job is discarded all the same. On cancellation it is cancelled.
+    Its errors are logged, and the job stays discarded. On cancellation it is cancelled.
     """
     on_exhausted = worker.options.on_exhausted
     try:
@@ -156,11 +156,11 @@ async def call_on_exhausted(worker: AnyWorker, job: Job, error: str) -> None:
 
 
 AttemptReport = Callable[[JobOutcome], None]
-"""Gets the outcome of an attempt, in whatever thread it ended."""
+"""Gets the outcome of an attempt, in the thread in which it ended."""
 
 
 class LateEnds:
-    """The jobs of one service that were left behind in threads; the store stays open until the last has ended."""
+    """The jobs of one service that still run in threads after its stop; the last one closes the store."""
 
     def __init__(self, store: Claims, report: FailureReport) -> None:
         self._store = store
@@ -171,17 +171,17 @@ class LateEnds:
 
     @property
     def jobs(self) -> list[Job]:
-        """The jobs that still run in threads."""
+        """The jobs that still run."""
         with self._lock:
             return [job for _, job in self._left.values()]
 
     def has(self, owner: LeaseOwner) -> bool:
-        """Return whether the lease owner has left a job behind that still runs: its lease is needed."""
+        """Return whether the lease owner has such a job, and so needs its lease."""
         with self._lock:
             return any(other == owner for other, _ in self._left.values())
 
     def expect(self, owner: LeaseOwner, job: Job, leave: Callable[[AttemptReport], bool]) -> bool:
-        """Leave a job behind by `leave`, which gets what to tell its outcome; return whether it still runs."""
+        """Call `leave` with the callback for the outcome of a job; return whether the job still runs."""
         with self._lock:
             self._left[job.id] = (owner, job)
         if leave(lambda outcome: self._ended(owner, job, outcome)):
@@ -190,20 +190,20 @@ class LateEnds:
         return False
 
     def close_later(self, close: Callable[[], None]) -> bool:
-        """Have the last end call `close`, in its thread; return False where no job is left behind."""
+        """Let the last job call `close` in its thread; return False if no job is left."""
         with self._lock:
             self._close = close if self._left else None
             return bool(self._left)
 
     def _ended(self, owner: LeaseOwner, job: Job, outcome: JobOutcome) -> None:
-        """Write the end of a job, in the thread in which it ran."""
+        """Acknowledge a job, in the thread in which it ran."""
         ended = JobAck.of(job, outcome)
         try:
             if type(ended.outcome) is AttemptFailed:
                 self._report(job, ended.outcome)
             self._store.acknowledge_sync(owner, [ended])
             LOG.info("job %d of worker %r, which outlasted the drain, has ended", job.id, job.worker)
-        except Exception as error:  # noqa: BLE001 - the other jobs that were left behind need the store
+        except Exception as error:  # noqa: BLE001 - the other jobs still need the store
             text = "the end of job %d of worker %r could not be written; it runs again when its lease is out"
             log_failure(error, text, job.id, job.worker)
         close = self._forget(job)
@@ -211,7 +211,7 @@ class LateEnds:
             close()
 
     def _forget(self, job: Job) -> Callable[[], None] | None:
-        """Return what is to be called where it was the last one."""
+        """Remove a job; return the function that closes the store if it was the last job."""
         with self._lock:
             del self._left[job.id]
             return None if self._left else self._close

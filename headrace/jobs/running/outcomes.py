@@ -1,6 +1,6 @@
-"""What becomes of an attempt: from what the worker answered or raised to what the store writes.
+"""Makes the outcome of an attempt from the result or the error of its worker.
 
-Pure but for the back-off function of a worker, which it calls; randomness is handed in.
+It is pure, but for the worker's back-off function, which it calls. Randomness is an argument.
 """
 
 import json
@@ -29,25 +29,24 @@ from headrace.jobs.running_job import RunningJob, deadline_of
 from headrace.jobs.worker import AnyWorker
 
 ERROR_LIMIT: Final = 10_000
-"""Characters of an error that are kept: of a longer one the beginning and, more of it, the end."""
+"""Characters of an error that are kept. A longer error is cut in the middle: its end says more than its beginning."""
 
 _HEAD: Final = 2_000
 
 RECORDED: Final = "recorded"
 RESULT: Final = "return"
-"""The keys of a job's meta that say that it has a recorded result, and hold that as JSON."""
+"""The keys of a job's meta for a recorded result: True if there is one, and the result as JSON."""
 
 EXPIRED: Final = "expired"
-"""The key of a job's meta that says that it was discarded without a run, for its time to begin was over."""
+"""The key of a job's meta that marks a job as expired: it was discarded without a run."""
 
 _DONE: Final = AttemptCompleted()
 
 
 def outcome_of_answer(worker: AnyWorker, answer: object, redact: Callable[[str], str] = str) -> JobOutcome:
-    """Return what becomes of an attempt that returned `answer`; `redact` hides in reasons what must not be kept.
+    """Return the outcome of an attempt that returned `answer`; `redact` removes secrets from reasons.
 
-    A result that cannot be kept, or is too large, ends the job as discarded: the work is done, and to do it again would
-    not make the result any smaller.
+    A result that cannot be kept as JSON, or is too large, discards the job: another attempt would return the same.
     """
     if isinstance(answer, Snooze):
         return AttemptSnoozed(answer.seconds)
@@ -61,16 +60,16 @@ def outcome_of_answer(worker: AnyWorker, answer: object, redact: Callable[[str],
 def outcome_of_error(
     worker: AnyWorker, job: Job, error: BaseException, random: Random, redact: Callable[[str], str] = str
 ) -> AttemptFailed:
-    """Return the outcome of an attempt that raised `error`: tried again, or discarded when no attempt is left.
+    """Return the outcome of an attempt that raised `error`: a retry, or a discarded job if no attempt is left.
 
-    `redact` hides in its text what must not be kept.
+    `redact` removes secrets from its text.
     """
     text = error_text(error, redact)
     if job.attempt >= job.max_attempts:
         return AttemptFailed(text, None, cause=error)
     try:
         wait = retry_seconds(worker.options.backoff, job, error, random)
-    except Exception as slip:  # noqa: BLE001 - the user's function must not cost the job its next attempt
+    except Exception as slip:  # noqa: BLE001 - an error of the user's function must not cost the job its next attempt
         note = f"{text}\nand then its backoff failed, so that Oban's was taken: {redact(describe(slip))}"
         return AttemptFailed(sound(note), oban_seconds(job.attempt, job.max_attempts, random), cause=error)
     if isinstance(wait, Discard):
@@ -81,7 +80,7 @@ def outcome_of_error(
 
 
 def outcome_of_expiry(job: Job, now: datetime) -> JobOutcome | None:
-    """Return what becomes of a job whose time to begin is over, or None for one that may begin."""
+    """Return the outcome of an expired job, or None for a job that may begin."""
     deadline = deadline_of(job)
     if deadline is None or now < deadline:
         return None
@@ -90,18 +89,18 @@ def outcome_of_expiry(job: Job, now: datetime) -> JobOutcome | None:
 
 
 def with_notes(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
-    """Return the outcome with what the job noted down and nobody has written yet."""
+    """Return the outcome with the progress and checkpoint of the job that are not written yet."""
     notes = running.take_changes()
     return replace(outcome, meta={**notes, **(outcome.meta or {})}) if notes else outcome
 
 
 def is_discarded(outcome: JobOutcome) -> bool:
-    """Return whether the job is not tried again though it did not succeed: its `on_exhausted` is to hear of it."""
+    """Return whether the job failed for good, so that its `on_exhausted` is called."""
     return isinstance(outcome, AttemptFailed) and outcome.retry_seconds is None
 
 
 def error_text(error: BaseException, redact: Callable[[str], str] = str) -> str:
-    """Return an error as a job keeps it: one of ours as its sentence, others with their traceback from our call on."""
+    """Return the text of an error that a job keeps: our own errors as a message, others as a traceback."""
     if isinstance(error, HeadraceError):
         return sound(redact(class_and_message(error)))
     trace = error.__traceback__
@@ -111,7 +110,7 @@ def error_text(error: BaseException, redact: Callable[[str], str] = str) -> str:
 
 
 def sound(text: object) -> str:
-    """Return text that every store takes: not too long, and with nothing in it that is no UTF-8."""
+    """Return text that every store accepts: at most ERROR_LIMIT characters and a note, in valid UTF-8."""
     whole = str(text).encode(errors="backslashreplace").decode()
     if len(whole) <= ERROR_LIMIT:
         return whole

@@ -1,4 +1,4 @@
-"""A queue: claims jobs as slots come free, has them run, and tells the store how they ended."""
+"""`JobQueue`: claims jobs, runs them, acknowledges them, and emits their telemetry events."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,37 +16,37 @@ from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, EventName, Measurements, Metadata, Telemetry, log_failure
 
 POLL_SECONDS: Final = 1.0
-"""How long a job that another OS process has inserted waits at most before it is seen."""
+"""After how long a job that another OS process inserted is claimed at the latest."""
 
 IDLE_POLL_SECONDS: Final = 5.0
-"""The same, as a second line, where the store shows what others commit: 200 idle queues cost 0.8 % of a core less."""
+"""The same for a store that shows the commits of other processes: 200 idle queues then cost 0.8 % of a core less."""
 
 LEFT_SECONDS: Final = 5.0
-"""How long a stop waits for jobs that were cancelled, before it leaves them behind."""
+"""How long a stop waits for cancelled jobs before it leaves them behind."""
 
 ACKNOWLEDGE_SECONDS: Final = 5.0
-"""How long a stop waits for a store to take in how jobs ended, before it leaves that to the end of their lease."""
+"""How long a stop waits for the store to write acknowledgements; jobs without one run again after their lease."""
 
 RETRY_SECONDS: Final = 1.0
-"""How long the queue waits after a store that failed, before it tries again."""
+"""How long the queue waits before it tries again, after an error of the store."""
 
 
 JOB_EVENTS: Final = ("headrace", "job")
-"""The prefix of the telemetry events of jobs. Each event is of a group of jobs of one queue."""
+"""The prefix of the telemetry events of jobs. Each event covers a group of jobs of one queue."""
 
 JOB_START: Final = (*JOB_EVENTS, "start")
-"""Emitted when a queue has claimed jobs, before they run: `count`; `queue` and `jobs`."""
+"""Emitted before claimed jobs run; measurement `count`, metadata `queue` and `jobs`."""
 
 JOB_STOP: Final = (*JOB_EVENTS, "stop")
-"""Emitted when the store has written how attempts ended, but for failed ones: `count`; `queue` and `attempts`."""
+"""Emitted once the store has the acknowledgements; measurement `count`, metadata `queue` and `attempts`."""
 
 JOB_EXCEPTION: Final = (*JOB_EVENTS, "exception")
-"""Emitted in the same way for attempts that failed."""
+"""Emitted in place of `JOB_STOP` for failed attempts, with the same fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedAttempt:
-    """An attempt whose outcome the store has; `seconds` is how long it ran, None where it did not begin."""
+    """An attempt with its outcome; `seconds` is how long it ran, None if it did not begin."""
 
     job: Job
     outcome: JobOutcome
@@ -77,25 +77,25 @@ class QueueContext:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatistics:
-    """How a queue stands: slots, of them those in use, and whether it claims at all."""
+    """The slots of a queue, how many are in use, and whether it claims jobs."""
 
     limit: int
     running: int
     is_paused: bool
     unacknowledged: int
     store_error: str | None = None
-    """Why the store could not give or take jobs at the last try; None where it could."""
+    """The error of the last claim or acknowledgement; None if it succeeded."""
     claimed: int = 0
-    """Jobs that it has ever claimed and run."""
+    """Jobs that the queue has started."""
 
 
 class JobQueue:
     """Runs at most `limit` jobs at a time.
 
-    It asks its store whenever a slot is free and there may be work. What comes free while it asks is asked for the
-    next time, so that claims grow with the load; and a claim never asks for more than is free. How attempts ended goes
-    to the store in batches, and is kept until the store has it. It emits one telemetry event for each claim, and one
-    or two for each such batch.
+    It claims jobs whenever a slot is free and there may be work, one job for each free slot. Slots that become free
+    during a claim wait for the next one, so claims grow with the load. Acknowledgements go to the store in batches, and
+    are kept until the store has written them. The queue emits one telemetry event for each claim, and one or two for
+    each such batch.
     """
 
     def __init__(
@@ -122,23 +122,23 @@ class JobQueue:
         self._claimed = 0
         self._running: dict[int, QueueSlot] = {}
         self._after: dict[int, Job] = {}
-        """Jobs that were called off, retried and claimed again while their former attempt still runs here."""
+        """Jobs that were cancelled, retried and claimed again while their former attempt still runs here."""
         self._ended: list[EndedAttempt] = []
         self._acknowledging: list[EndedAttempt] = []
         self._may_have_work = True
         self._is_stopping = False
         self._may_be_last = False
-        """Whether nothing ends any more but what has: no claim is under way, and no job runs."""
+        """Whether no more attempts will end: no claim is under way, and no job runs."""
         self._check = asyncio.Event()
         self._check_at = 0.0
         self._has_acks = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._goes_on = asyncio.Event()
-        """Set when a stop need wait no longer: no job runs any more, or its grace is cut short."""
+        """Set when a stop need wait no longer: no job runs, or its grace was stopped."""
         self._is_grace_stopped = False
 
     def statistics(self) -> QueueStatistics:
-        """Return how it stands."""
+        """Return its statistics."""
         unacknowledged = len(self._ended) + len(self._acknowledging)
         store_error = next(iter(self._store_errors.values()), None)
         return QueueStatistics(
@@ -146,19 +146,19 @@ class JobQueue:
         )
 
     def start(self) -> None:
-        """Begin to claim, on the running loop."""
+        """Start to claim, on the running loop."""
         self._check_in(self.poll_seconds)
         name = f"queue {self.owner.queue}"
         for work in (self._claim_on(), self._acknowledge_on()):
             self._tasks.append(self._scheduler.start_task(work, copy_context(), name))
 
     def has_work(self) -> None:
-        """Look for jobs: some may have become available."""
+        """Claim soon: jobs may have become available."""
         self._may_have_work = True
         self._check.set()
 
     def pause(self) -> None:
-        """Claim nothing more; what runs goes on."""
+        """Claim no more jobs; running jobs continue."""
         self.is_paused = True
 
     def resume(self) -> None:
@@ -167,24 +167,24 @@ class JobQueue:
         self.has_work()
 
     def scale(self, limit: int) -> None:
-        """Run at most `limit` jobs from now on; of those that run none is ended."""
+        """Run at most `limit` jobs at a time from now on; no running job is ended."""
         self.limit = limit
         self.has_work()
 
     def cancel(self, job_id: int, reason: str) -> bool:
-        """End a job that runs here, for good; return whether one does."""
+        """Cancel a job if it runs here; return whether it does."""
         self._after.pop(job_id, None)
         return self._end(job_id, AttemptCancelled(reason))
 
     async def check_running(self) -> None:
-        """End the jobs that were cancelled, deleted or rescued elsewhere while they run here. Call it now and then."""
+        """End the jobs that another process cancelled, deleted or rescued. It is called every second."""
         for job_id in await self._store.lost(self.owner, list(self._running)) if self._running else ():
             self._end(job_id, AttemptCancelled("it was cancelled while it ran"))
 
     def stop_grace(self) -> None:
-        """End what runs now, and put it back; an attempt that was put back does not count. A grace ends, too.
+        """End the running jobs and put them back, which costs no attempt; stop a grace that is under way.
 
-        What runs in a thread is asked to end, and is put back if it heard that before it returned.
+        A job in a thread is asked to end. It is put back if it read `is_cancelled` before it returned.
         """
         for job_id in list(self._running):
             if not self._attempts.ask_to_end(job_id):
@@ -195,12 +195,11 @@ class JobQueue:
         self._goes_on.set()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Claim nothing more, and give what runs `grace_seconds`; what is not done then is put back.
+        """Claim no more jobs, give running jobs `grace_seconds`, then put the rest back, which costs no attempt.
 
-        An attempt that was put back does not count. Return when the store knows how all of them ended, or has
-        failed to take it in for `ACKNOWLEDGE_SECONDS`: then the log names the jobs, which run again when their
-        lease is out.
-        What does not end within `LEFT_SECONDS` more is left behind: `late` writes the ends of what runs in threads.
+        Jobs that do not end within `LEFT_SECONDS` more are left behind; `LateEnds` acknowledges those in threads.
+        Return when the store has written all acknowledgements, or has failed to for `ACKNOWLEDGE_SECONDS`: then the
+        log names the jobs, and they run again after their lease.
         """
         self._is_stopping = True
         self._check.set()
@@ -213,17 +212,17 @@ class JobQueue:
         self._may_be_last = True
         self._has_acks.set()
         await close_within(ACKNOWLEDGE_SECONDS, acknowledging)
-        self._name_untold()
+        self._log_unacknowledged()
 
-    def _name_untold(self) -> None:
-        """Say of which jobs the store has not taken in how they ended, also those of a write that hangs."""
-        untold = ", ".join(str(one.job.id) for one in (*self._acknowledging, *self._ended))
-        if untold:
+    def _log_unacknowledged(self) -> None:
+        """Log the jobs whose acknowledgements the store has not written, also in a write that hangs."""
+        job_ids = ", ".join(str(one.job.id) for one in (*self._acknowledging, *self._ended))
+        if job_ids:
             text = "queue %r could not write how jobs ended; they run again when their lease is out: %s"
-            LOG.error(text, self.owner.queue, untold)
+            LOG.error(text, self.owner.queue, job_ids)
 
     async def _wait_for_slots(self, seconds: float, *, is_grace: bool = False) -> None:
-        """Wait until no job runs, for so long at most; a grace ends when it is cut short."""
+        """Wait until no job runs, at most `seconds`; `stop_grace` ends a grace earlier."""
         try:
             async with asyncio.timeout(seconds):
                 while self._running and not (is_grace and self._is_grace_stopped):
@@ -233,7 +232,7 @@ class JobQueue:
             pass
 
     def _leave_behind(self) -> None:
-        """Let go of the jobs that do not end: those in threads keep their lease."""
+        """Stop waiting for the jobs that do not end; those in threads keep their lease."""
         threaded, others = list[str](), list[str]()
         for job_id, slot in list(self._running.items()):
             is_left = self._late is not None and self._late.expect(
@@ -265,7 +264,7 @@ class JobQueue:
         return 0 if self.is_paused else self.limit - len(self._running) - len(self._after)
 
     async def _claim_on(self) -> None:
-        """Claim whenever there is a free slot and there may be work, until it is stopped."""
+        """Claim whenever a slot is free and there may be work, until the queue stops."""
         while not self._is_stopping:
             count = self._free()
             if count > 0 and self._may_have_work:
@@ -275,7 +274,7 @@ class JobQueue:
 
     async def _wait_to_check(self) -> None:
         self._check.clear()
-        try:  # jobs that end meanwhile do not put it off
+        try:  # jobs that end meanwhile do not postpone it
             async with asyncio.timeout_at(self._check_at):
                 await self._check.wait()
         except TimeoutError:
@@ -289,7 +288,7 @@ class JobQueue:
         self._may_have_work = False
         try:
             jobs = await self._store.claim(self.owner, count)
-        except Exception as error:  # noqa: BLE001 - a queue that ended here would run nothing any more
+        except Exception as error:  # noqa: BLE001 - a queue that ended here would run no more jobs
             self._store_errors["claim"] = class_and_message(error)
             log_failure(error, "queue %r cannot claim jobs, and tries again", self.owner.queue)
             await self._wait_to_check()
@@ -312,7 +311,7 @@ class JobQueue:
         self._runners.begin(slots)
 
     def _superseded(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return those that may begin; the others wait for the end of their former attempt, which is called off."""
+        """Return the jobs that may begin; the others wait for the end of their former attempt, which is cancelled."""
         for job in jobs:
             if job.id in self._running:
                 self._after[job.id] = job
@@ -325,7 +324,7 @@ class JobQueue:
             self._has_acks.set()
 
     def _slot_ended(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
-        """Free the slot, and keep how its job ended for the store."""
+        """Free the slot, and keep the acknowledgement for the store."""
         job = slot.job
         if self._running.pop(job.id, None) is None:  # it was left behind
             return
@@ -355,7 +354,7 @@ class JobQueue:
         return outcome if notes is None else replace(outcome, meta=notes)
 
     async def _acknowledge_on(self) -> None:
-        """Acknowledge ended attempts, all at a time, until the queue is stopped and the store has them all."""
+        """Acknowledge ended attempts, all at a time, until the queue has stopped and the store has them all."""
         while self._ended or not self._may_be_last:
             if not self._ended:
                 self._has_acks.clear()
@@ -387,6 +386,6 @@ class JobQueue:
             if attempts:
                 metadata = {"queue": self.owner.queue, "attempts": attempts}
                 self._telemetry.execute(name, {"count": len(attempts)}, metadata)
-        if self.owner.limits is not None:  # what ended has made room
+        if self.owner.limits is not None:  # ended jobs have made room
             self.has_work()
         return True

@@ -15,24 +15,21 @@ from headrace.telemetry.events import LOG, log_failure
 
 
 class QueueSettingsSync:
-    """Applies what is kept about queues when it has changed, and only then: what was said here stands until it is."""
+    """Applies the stored settings of queues when they have changed; until then, changes made here stay."""
 
     def __init__(self, store: QueueControls, limits: Mapping[str, int], scaled: Callable[[], None]) -> None:
-        """`limits` are those of the config, for queues of which nothing else is kept.
-
-        `scaled` is called after settings were applied.
-        """
+        """`limits` are in the config, for queues without stored settings; `scaled` is called after a check."""
         self._store = store
         self._limits = dict(limits)
         self._scaled = scaled
         self._known: dict[str, QueueSettings] = {}
 
     def refresh(self, settings: Sequence[QueueSettings]) -> None:
-        """Set the settings that the queues begin with."""
+        """Take the settings with which the queues started."""
         self._known = {one.queue: one for one in settings}
 
     async def check(self, queues: Mapping[str, JobQueue]) -> None:
-        """Apply what has changed. Raises what the store raises."""
+        """Apply changed settings. Raises the errors of the store."""
         settings = {one.queue: one for one in await self._store.queue_settings()}
         for name, limit in self._limits.items():
             queue, before, now = queues.get(name), self._known.get(name), settings.get(name)
@@ -50,15 +47,15 @@ class QueueSettingsSync:
 
 
 RESCUE_SECONDS: Final = 5.0
-"""How often the leader does it: with the 15 s after which a silent lease owner is dead, its jobs are back within 30 s.
+"""How often the leader rescues jobs. A silent lease owner is dead after 15 s, so its jobs run again within 30 s.
 
-Each process does it within a second where the store knows that the lease owner's OS process is dead."""
+If the store knows that an OS process is dead, each other process rescues its jobs within a second."""
 
 
 class Lifeline:
-    """Takes back what dead processes ran. The store decides who is dead, and tells the queues.
+    """Rescues the jobs of dead processes; the store decides which are dead.
 
-    `exhausted` gets the ids of jobs that are discarded because each process that ran them died.
+    `exhausted` gets the ids of discarded jobs: each process that ran them died.
     """
 
     name = "rescue"
@@ -66,35 +63,31 @@ class Lifeline:
     def __init__(self, store: Maintains, exhausted: Callable[[Sequence[int]], Awaitable[None]]) -> None:
         self._store = store
         self._exhausted = exhausted
-        self.rescued = 0
-        self.discarded = 0
 
     async def run(self) -> float:
-        """Do it; return in how many seconds it is due again."""
+        """Rescue jobs; return the seconds until the next run."""
         rescued = await self._store.rescue()
         for job in rescued:
             if job.state == "available":
-                self.rescued += 1
                 LOG.warning("job %d of queue %r is run again: the process that ran it has died", job.id, job.queue)
             else:
-                self.discarded += 1
-                LOG.error("job %d of queue %r is set aside: each process that ran it has died", job.id, job.queue)
+                LOG.error("job %d of queue %r is discarded: each process that ran it has died", job.id, job.queue)
         await self._exhausted([job.id for job in rescued if job.state == "discarded"])
         return RESCUE_SECONDS
 
 
 WATCH_SECONDS: Final = 1.0
-"""How often it is seen what was cancelled elsewhere while it runs here, and written what running jobs noted down."""
+"""How often running jobs that other processes cancelled are ended, and progress is written."""
 
 UNKNOWN_WORKER_TURNS: Final = 60
-"""Every how many of these it is looked whether jobs wait that no worker of this process is for."""
+"""After so many turns, jobs of unknown workers are logged."""
 
 UNKNOWN_WORKER_LIMIT: Final = 100
-"""Jobs that are looked at for that."""
+"""Available jobs that are read for that."""
 
 
 class QueueSync:
-    """Checks the store each second."""
+    """Syncs the queues of this process with the store, each second."""
 
     def __init__(
         self,
@@ -111,14 +104,14 @@ class QueueSync:
         self._rescue = rescue
         self._noted: dict[int, RunningJob] = {}
         self.is_claiming_paused = False
-        """Whether queue settings are applied no more: no queue claims again."""
+        """Whether stored settings are ignored, since no queue may claim again."""
 
     def note(self, running: RunningJob) -> None:
-        """Have written, soon, what a running job has noted down."""
+        """Write the progress and checkpoint of a running job soon."""
         self._noted[running.id] = running
 
     async def run(self, own: frozenset[str]) -> None:
-        """Go on until cancelled; `own` are the queues whose workers are those of the catalogue."""
+        """Sync until cancelled; `own` are the queues that run the workers of the catalogue."""
         turns = count()
         await every(WATCH_SECONDS, lambda _: self._turn(own, next(turns)), at_once=True)
 
@@ -126,14 +119,10 @@ class QueueSync:
         try:
             if turn:
                 await self._check(own, has_unknown_workers_turn=(turn - 1) % UNKNOWN_WORKER_TURNS == 0)
-            await self._rescue_orphans()
-        except Exception as error:  # noqa: BLE001 - without it no job could be called off any more
-            log_failure(error, "the store cannot be asked what was cancelled, nor take in the progress of jobs")
-
-    async def _rescue_orphans(self) -> None:
-        """Take back at once what a process ran that is known to be dead: a leader may yet have to be found."""
-        if await self._store.has_orphans():
-            await self._rescue.run()
+            if await self._store.has_orphans():  # no wait for the leader, which may be the dead process
+                await self._rescue.run()
+        except Exception as error:  # noqa: BLE001 - without the sync no running job could be cancelled
+            log_failure(error, "the store cannot show which jobs were cancelled, nor write the progress of jobs")
 
     async def _check(self, own: frozenset[str], *, has_unknown_workers_turn: bool) -> None:
         if has_unknown_workers_turn:
@@ -145,7 +134,7 @@ class QueueSync:
         await self._write_notes()
 
     async def _log_unknown_workers(self, own: frozenset[str]) -> None:
-        """Log each worker once whose jobs wait in our queues although this process does not have it."""
+        """Log, once each, the workers that this process does not have and whose jobs wait in its queues."""
         which = JobFilter(states=frozenset({"available"}), queues=own)
         waiting = await self._store.find(which, UNKNOWN_WORKER_LIMIT, is_newest_first=False)
         for name in self._catalogue.unknown_workers(job.worker for job in waiting):

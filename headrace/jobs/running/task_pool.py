@@ -1,4 +1,4 @@
-"""The tasks in which jobs run; closing with deadlines."""
+"""The tasks in which jobs run, and steps of a close with deadlines."""
 
 import asyncio
 from collections import deque
@@ -7,6 +7,8 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import coroutine
 from typing import Final, Protocol
+
+from typing_extensions import override
 
 from headrace.errors import describe
 from headrace.jobs.job import AttemptFailed, AttemptReleased, Job, JobOutcome
@@ -17,7 +19,7 @@ Execute = Callable[[Job], Coroutine[object, object, JobOutcome]]
 """Runs one attempt of a job and returns its outcome."""
 
 RETRY_SECONDS: Final = 1.0
-"""How long a job waits for its next attempt when no worker says how long."""
+"""How long a job without a worker waits for its next attempt."""
 
 
 class Attempts(Protocol):
@@ -30,72 +32,73 @@ class Attempts(Protocol):
         """Return the outcome of an attempt that `error` ended."""
 
     def progress_of(self, job_id: int) -> Mapping[str, object] | None:
-        """Return, once, what a job noted down before its attempt was cancelled."""
+        """Return, once, the progress and checkpoint of a job whose attempt was cancelled."""
 
     def ask_to_end(self, job_id: int) -> bool:
-        """Ask a job in a thread to end, since the process stops; return False where a cancellation ends it."""
+        """Ask a job in a thread to end, because the process stops; return False if a cancellation ends the job."""
 
     def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
-        """Leave a job behind that runs in a thread: `report` gets its outcome there, and its task may be cancelled.
+        """Leave a job behind in its thread: `report` gets its outcome there, and its task may be cancelled.
 
-        Return False where it runs in none, or has ended by now.
+        Return False if the job does not run in a thread, or has ended.
         """
 
 
-class PlainAttempts:
-    """Attempts of a function that knows no workers."""
+class PlainAttempts(Attempts):
+    """Attempts by one function for all jobs, whatever their worker."""
 
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
 
+    @override
     def __call__(self, job: Job) -> Coroutine[object, object, JobOutcome]:
-        """Run one attempt."""
         return self._execute(job)
 
-    async def failed(self, _: Job, error: BaseException) -> JobOutcome:
-        """Return a failure, to be tried again soon."""
+    @override
+    async def failed(self, job: Job, error: BaseException) -> JobOutcome:
         return AttemptFailed(describe(error), RETRY_SECONDS, cause=error)
 
-    def progress_of(self, _: int) -> None:
-        """Return None: the function notes nothing down."""
+    @override
+    def progress_of(self, job_id: int) -> None:
+        return None
 
-    def ask_to_end(self, _: int) -> bool:
-        """Return False: the function runs on the loop."""
+    @override
+    def ask_to_end(self, job_id: int) -> bool:
         return False
 
-    def leave(self, _: int, __: Callable[[JobOutcome], None]) -> bool:
-        """Return False: the function runs on the loop."""
+    @override
+    def leave(self, job_id: int, report: Callable[[JobOutcome], None]) -> bool:
         return False
 
 
 @dataclass(slots=True, eq=False)
 class QueueSlot:
-    """A job that runs or is about to, since when, in which task, and why it is being ended early, if it is."""
+    """A job that runs or is about to run: its task, its start, and the outcome if it is ended early."""
 
     job: Job
     task: asyncio.Task[None] | None = None
     began_at: float = 0.0
     early_outcome: JobOutcome | None = None
     has_failed: bool = False
-    """Whether `Attempts.failed` was asked about it."""
+    """Whether `Attempts.failed` was called for it."""
 
 
 class Ended(Protocol):
-    """Hears once of each job that it has ended; of one that was broken off without an outcome."""
+    """Called once for each job that has ended; `outcome` is None for an interrupted job."""
 
     def __call__(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
-        """Free the slot; the attempt took `seconds`, None when it never began."""
+        """Free the slot; the attempt took `seconds`, None if it did not begin."""
 
 
 class TaskPool:
-    """Runs jobs, begun in the order in which they are given.
+    """Runs jobs in tasks. Jobs begin in the order of `begin`.
 
-    A job has one task from its first step to its last, and a context of its own, so that `asyncio.timeout`, TaskGroup
-    and context variables behave. A task runs what there is, one after the other, up to the first job that waits for
-    something: that one keeps the task for itself, and others are made for those behind it. So a job that never waits,
-    as many small ones do not, costs no task, nor a turn of the loop.
+    A job has one task from its first step to its last, and a context of its own, as `asyncio.timeout`, TaskGroup and
+    context variables need. A task runs one job after the other until a job waits for something: that job keeps the
+    task, and new tasks run the jobs behind it. So a job that never waits, as many small ones do not, costs no task and
+    no turn of the loop.
 
-    A task that is cancelled, by whomever, runs no other job.
+    A cancelled task runs no other job.
     """
 
     def __init__(self, scheduler: Scheduler, name: str, attempts: Attempts, ended: Ended) -> None:
@@ -106,11 +109,11 @@ class TaskPool:
         self._context = copy_context()
         self._waiting: deque[QueueSlot] = deque()
         self._free: set[asyncio.Task[None]] = set()
-        """Tasks whose present job, if any, has not waited yet: they go on with the next."""
+        """Tasks whose current job, if any, has not waited yet: they run the next jobs, too."""
         self._named: set[str] = set()
 
     def begin(self, slots: Sequence[QueueSlot]) -> None:
-        """Run these soon, after those that were given before."""
+        """Run jobs soon, after the jobs of earlier calls."""
         self._waiting.extend(slots)
         if self._waiting and not self._free:
             self._start_task()
@@ -121,14 +124,14 @@ class TaskPool:
         task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """Put back what waits when its task was cancelled before it could begin with it."""
+        """Put the waiting jobs back if the task that should have run them was cancelled before."""
         if task in self._free:
             self._free.discard(task)
             while self._waiting and not self._free:
                 self._ended(self._waiting.popleft(), AttemptReleased(), None)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
-        """Have others go on with what waits; of jobs that wait for something, twice as many begin at each turn."""
+        """Start up to two tasks for the waiting jobs, so that more and more begin at each turn."""
         self._free.discard(task)
         for _ in range(min(2, len(self._waiting) - len(self._free))):
             self._start_task()
@@ -136,11 +139,11 @@ class TaskPool:
     async def _run(self) -> None:
         task = asyncio.current_task()
         if task is not None:
-            await self._work_off(task)
+            await self._run_jobs(task)
 
     @coroutine
-    def _work_off(self, task: asyncio.Task[None]) -> Generator[object, object, None]:
-        """Run job after job: the hot path, which is why it is in one piece."""
+    def _run_jobs(self, task: asyncio.Task[None]) -> Generator[object, object, None]:
+        """Run one job after the other. It is the hot path, so it is one function."""
         waiting, execute, ended, base = self._waiting, self._attempts, self._ended, self._context
         clock = self._scheduler.clock
         now = clock()
@@ -160,12 +163,12 @@ class TaskPool:
                 ended(slot, end.value, now - slot.began_at)
             except BaseException as error:  # noqa: BLE001 - its outcome is decided
                 now = clock()
-                failing = self._broke_off(slot, error)
+                failing = self._interrupted(slot, error)
                 if failing is not None:
-                    yield from self._accompany(slot, failing, context, None)
+                    yield from self._run_waiting(slot, failing, context, None)
                     return
             else:
-                yield from self._accompany(slot, work, context, awaited)
+                yield from self._run_waiting(slot, work, context, awaited)
                 return
             if now - slot.began_at > SLOW_CALLBACK_SECONDS:
                 self._measure_step(slot, now - slot.began_at)
@@ -177,10 +180,10 @@ class TaskPool:
                 until = now + SLICE_SECONDS
         self._leave(task)
 
-    def _accompany(
+    def _run_waiting(
         self, slot: QueueSlot, work: Coroutine[object, object, JobOutcome], context: Context, awaited: object
     ) -> Generator[object, object, None]:
-        """Run a job that waits for something to its end, step by step; it has the task for itself."""
+        """Run a job that waits for something to its end, step by step, in its own task."""
         clock, began = self._scheduler.clock, slot.began_at
         if slot.task is not None:
             slot.task.set_name(slot.job.worker)
@@ -189,8 +192,8 @@ class TaskPool:
             self._measure_step(slot, clock() - began)
             thrown: BaseException | None = None
             try:
-                yield awaited  # a task answers with None, always
-            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is passed on
+                yield awaited  # a task always sends None
+            except BaseException as error:  # noqa: BLE001 - the job gets any error that is thrown in
                 thrown = error
             began = clock()
             try:
@@ -204,7 +207,7 @@ class TaskPool:
                     if _is_current(slot.task):  # or else its loop is gone
                         self._ended(slot, None, now - slot.began_at)
                     raise
-                failing = self._broke_off(slot, error)
+                failing = self._interrupted(slot, error)
                 if failing is not None:
                     work, awaited = failing, None
                     continue
@@ -213,10 +216,10 @@ class TaskPool:
             self._measure_step(slot, now - began)
             return
 
-    def _broke_off(self, slot: QueueSlot, error: BaseException) -> Coroutine[object, object, JobOutcome] | None:
-        """Return what decides the outcome of an attempt that `error` ended; None where the slot has ended by now.
+    def _interrupted(self, slot: QueueSlot, error: BaseException) -> Coroutine[object, object, JobOutcome] | None:
+        """Return a coroutine that returns the outcome of an attempt that `error` ended; None if the slot has ended.
 
-        Raises KeyboardInterrupt on, and nothing else: no SystemExit of a worker ends the program.
+        Only a KeyboardInterrupt is raised again: a SystemExit of a worker does not end the program.
         """
         is_interrupted = isinstance(error, KeyboardInterrupt)
         is_ended_early = slot.early_outcome is not None and isinstance(error, asyncio.CancelledError)
@@ -229,7 +232,7 @@ class TaskPool:
         return self._attempts.failed(slot.job, error)
 
     def _measure_step(self, slot: QueueSlot, seconds: float) -> None:
-        """Name a worker once whose step held the loop for long: timers, sockets and other jobs waited for it."""
+        """Report a worker whose step held the loop for long; log it once."""
         if seconds > SLOW_CALLBACK_SECONDS:
             worker = slot.job.worker
             is_logged = worker not in self._named
@@ -246,7 +249,7 @@ def _is_current(task: asyncio.Task[None] | None) -> bool:
 
 
 async def close_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
-    """Wait for tasks that are about to end; cancel those that have not in time, and give them as long again."""
+    """Wait for tasks to end; cancel the remaining ones after `seconds`, and wait as long again."""
     waiting = set(tasks)
     for _ in range(2):
         if waiting:
@@ -256,11 +259,11 @@ async def close_within(seconds: float, *tasks: asyncio.Task[None]) -> None:
 
 
 async def run_close_step(what: str, step: Coroutine[object, object, None], seconds: float | None = None) -> None:
-    """Take a step of an end, in `seconds` at most; one that fails is logged, for those behind it are taken too."""
+    """Run a step of a close in at most `seconds`; log an error, since the other steps must follow."""
     try:
         async with asyncio.timeout(seconds):
             await step
     except TimeoutError:
         LOG.error("%s takes longer than %g s, and is not waited for", what, seconds or 0.0)
-    except Exception as error:  # noqa: BLE001 - the rest of the end is still to be done
+    except Exception as error:  # noqa: BLE001 - the other steps must follow
         log_failure(error, "%s failed", what)
