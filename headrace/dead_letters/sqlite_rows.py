@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import partial
 from typing import Final
 
 from headrace.database.queries import migrate, sql_condition, sql_text
@@ -18,16 +18,11 @@ MIGRATIONS: Final = ("1_schema",)
 """Files that bring the tables to the version of their number, in order."""
 
 
-@cache
-def query(name: str) -> str:
-    """Return the text of a query."""
-    return sql_text(__package__, name)
+query: Final = partial(sql_text, __package__)
+"""Returns the text of a query."""
 
-
-@cache
-def condition(name: str) -> str:
-    """Return one condition of a filter."""
-    return sql_condition(__package__, name)
+condition: Final = partial(sql_condition, __package__)
+"""Returns the text of one condition of a filter."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:

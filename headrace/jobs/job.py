@@ -16,16 +16,7 @@ It can be claimed; it waits in a workflow, batch or chain; it waits for its time
 next attempt; and three ends: completed, discarded, cancelled.
 """
 
-STATES: Final[tuple[JobState, ...]] = (
-    "available",
-    "suspended",
-    "scheduled",
-    "executing",
-    "retryable",
-    "completed",
-    "discarded",
-    "cancelled",
-)
+STATES: Final[tuple[JobState, ...]] = get_args(JobState)
 
 INCOMPLETE: Final[frozenset[JobState]] = frozenset(STATES[:5])
 """The states from which a job may still run."""

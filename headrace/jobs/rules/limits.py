@@ -145,23 +145,24 @@ class QueueLimits:
 
     def __post_init__(self) -> None:
         """Raises BadLimit."""
-        partitions = self._partitions()
-        if len(partitions) > 1:
+        partitions = [one.partition for one in self.all if one.partition is not None]
+        if len(set(partitions)) > 1:
             raise BadLimit("partition", partitions[1], f"the one of the other limit, {partitions[0]!r}")
+
+    @property
+    def all(self) -> "list[GlobalLimit | RateLimit]":
+        """The limits that are set."""
+        return [one for one in (self.global_limit, self.rate_limit) if one is not None]
 
     @property
     def partition(self) -> str | None:
         """The partition of both, if any has one."""
-        return next(iter(self._partitions()), None)
+        return next((one.partition for one in self.all if one.partition is not None), None)
 
     @property
     def poll_seconds(self) -> float:
         """The time until more jobs may start, after a claim that got too few; endless without a rate."""
         return math.inf if self.rate_limit is None else max(self.rate_limit.token_seconds, _SHORTEST_POLL)
-
-    def _partitions(self) -> list[str]:
-        limits = (self.global_limit, self.rate_limit)
-        return list(dict.fromkeys(one.partition for one in limits if one is not None and one.partition is not None))
 
 
 class Capacity:
@@ -174,7 +175,8 @@ class Capacity:
     def __init__(
         self, limits: QueueLimits, running: Mapping[str, int], full_at: Mapping[str, float], now: float
     ) -> None:
-        self._limits = limits
+        self._limits = limits.all
+        self._rate = limits.rate_limit
         self._running = dict(running)
         self._full_at = full_at
         self._now = now
@@ -182,35 +184,23 @@ class Capacity:
 
     def of(self, partition: str) -> int:
         """Return how many more jobs of a partition may start."""
-        rooms = []
-        if (at_once := self._limits.global_limit) is not None:
-            rooms.append(at_once.count - self._running.get(_key(at_once, partition), 0))
-        if (rate := self._limits.rate_limit) is not None:
-            rooms.append(self._tokens(rate, _key(rate, partition)))
-        return max(0, min(rooms, default=_ENDLESS))
+        return max(0, min([self._left(one, partition) for one in self._limits], default=_ENDLESS))
 
     def at_most(self, count: int) -> int:
         """Return how many of `count` jobs may start by the limits without a partition."""
-        at_once, rate = self._limits.global_limit, self._limits.rate_limit
-        if at_once is not None and at_once.partition is None:
-            count = min(count, at_once.count - self._running.get(NO_PARTITION, 0))
-        if rate is not None and rate.partition is None:
-            count = min(count, self._tokens(rate, NO_PARTITION))
-        return max(0, count)
+        return max(0, min([count, *(self._left(one, NO_PARTITION) for one in self._limits if one.partition is None)]))
 
     def take(self, partition: str, count: int = 1) -> None:
         """Count jobs of a partition that start."""
-        if (at_once := self._limits.global_limit) is not None:
-            key = _key(at_once, partition)
-            self._running[key] = self._running.get(key, 0) + count
-        if (rate := self._limits.rate_limit) is not None:
-            key = _key(rate, partition)
-            self._started[key] = self._started.get(key, 0) + count
+        for limit in self._limits:
+            counts = self._running if isinstance(limit, GlobalLimit) else self._started
+            key = _key(limit, partition)
+            counts[key] = counts.get(key, 0) + count
 
     def changed(self) -> dict[str, float]:
         """Return when the changed buckets are full again."""
         changed: dict[str, float] = {}
-        rate = self._limits.rate_limit
+        rate = self._rate
         if rate is None:
             return changed
         for key in {*self._started, *self._full_at}:
@@ -220,8 +210,11 @@ class Capacity:
                 changed[key] = full_at
         return changed
 
-    def _tokens(self, rate: RateLimit, key: str) -> int:
-        return rate.tokens(self._full_at.get(key, self._now), self._now) - self._started.get(key, 0)
+    def _left(self, limit: GlobalLimit | RateLimit, partition: str) -> int:
+        key = _key(limit, partition)
+        if isinstance(limit, GlobalLimit):
+            return limit.count - self._running.get(key, 0)
+        return limit.tokens(self._full_at.get(key, self._now), self._now) - self._started.get(key, 0)
 
 
 def partition_of(job: Job, partition: str | None) -> str:

@@ -44,6 +44,7 @@ from headrace.jobs.stores.store import (
     QueueSettings,
     Rescued,
     Role,
+    StoreChange,
 )
 from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json, urgency
 
@@ -234,20 +235,15 @@ class MemoryStore(JobStore):
     # Changes
 
     @override
-    async def cancel(self, which: JobFilter) -> list[int]:
-        return self._change(transitions.cancel, which)
-
-    @override
-    async def retry(self, which: JobFilter) -> list[int]:
-        return self._change(transitions.retry, which)
-
-    @override
-    async def run_now(self, which: JobFilter) -> list[int]:
-        return self._change(transitions.run_now, which)
-
-    @override
-    async def release(self, which: JobFilter) -> list[int]:
-        return self._change(transitions.release, which)
+    async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
+        now, change = self.now(), transitions.CHANGES[what]
+        with self._lock:
+            changed = [job for job in self._matching(which) if change(job, now)]
+            if what == "delete":
+                self._delete(job.id for job in changed)
+        if what != "delete":
+            self._listeners.available(job.queue for job in changed if job.state == "available")
+        return [job.id for job in changed]
 
     @override
     async def release_next(self, chain_id: str) -> list[int]:
@@ -256,18 +252,7 @@ class MemoryStore(JobStore):
             first = min((job.id for job in members), default=None)
             if first is None or any(job.state != "suspended" for job in members):
                 return []
-        return self._change(transitions.release, JobFilter(ids=frozenset({first})))
-
-    @override
-    async def suspend(self, which: JobFilter) -> list[int]:
-        return self._change(transitions.suspend, which)
-
-    @override
-    async def delete(self, which: JobFilter) -> list[int]:
-        with self._lock:
-            ids = [job.id for job in self._matching(which) if job.state != "executing"]
-            self._delete(ids)
-        return ids
+        return await self.release(JobFilter(ids=frozenset({first})))
 
     # Maintains
 
@@ -389,13 +374,6 @@ class MemoryStore(JobStore):
 
     def _matching(self, which: JobFilter) -> list[Job]:
         return [job for job in self._jobs.values() if which.matches(job)]
-
-    def _change(self, change: Callable[[Job, datetime], bool], which: JobFilter) -> list[int]:
-        now = self.now()
-        with self._lock:
-            changed = [job for job in self._matching(which) if change(job, now)]
-        self._listeners.available(job.queue for job in changed if job.state == "available")
-        return [job.id for job in changed]
 
     def _delete(self, ids: Iterable[int]) -> None:
         for job_id in ids:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Final, get_args
 
@@ -73,16 +73,11 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise NewerSchema(path, newer, len(MIGRATIONS))
 
 
-@cache
-def query(name: str) -> str:
-    """Return the text of a query."""
-    return sql_text(QUERIES, name)
+query: Final = partial(sql_text, QUERIES)
+"""Returns the text of a query."""
 
-
-@cache
-def condition(name: str) -> str:
-    """Return one condition of a filter."""
-    return sql_condition(QUERIES, name)
+condition: Final = partial(sql_condition, QUERIES)
+"""Returns the text of one condition of a filter."""
 
 
 def partition_texts(queue: str, path: str) -> Mapping[str, str]:

@@ -188,32 +188,44 @@ class Finds(Protocol):
         """Return whether any OS process may have committed a change since the last call."""
 
 
+StoreChange = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
+
+
 class Changes(Protocol):
     """Changes jobs from outside. Each method returns the ids of the changed jobs.
 
     Many jobs are changed in batches of CHANGE_BATCH, each in a transaction of its own.
     """
 
+    async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
+        """Change the matching jobs as the method of that name does: the one method that a store implements."""
+
     async def cancel(self, which: JobFilter) -> list[int]:
         """Cancel jobs that have not ended, executing ones at once; `lost` shows their lease owner that they were."""
+        return await self.change("cancel", which)
 
     async def retry(self, which: JobFilter) -> list[int]:
         """Make jobs available that are neither available nor executing; give them an attempt if they have none left."""
+        return await self.change("retry", which)
 
     async def run_now(self, which: JobFilter) -> list[int]:
         """Make scheduled and retryable jobs available."""
+        return await self.change("run_now", which)
 
     async def release(self, which: JobFilter) -> list[int]:
         """Make suspended jobs available, or scheduled when their time is yet to come."""
+        return await self.change("release", which)
 
     async def release_next(self, chain_id: str) -> list[int]:
         """Release the oldest suspended member of a chain unless another one may run; in one transaction."""
 
     async def suspend(self, which: JobFilter) -> list[int]:
         """Suspend jobs that do not execute, until they are released; ended ones may run once more."""
+        return await self.change("suspend", which)
 
     async def delete(self, which: JobFilter) -> list[int]:
         """Delete jobs that do not execute."""
+        return await self.change("delete", which)
 
 
 class Maintains(Protocol):

@@ -21,7 +21,7 @@ from headrace.jobs.job import (
     NewJob,
     after,
 )
-from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, LeaseOwner
+from headrace.jobs.stores.store import CRASH_LIMIT, CRASH_REASON, EXHAUSTED_REASON, LeaseOwner, StoreChange
 
 T = TypeVar("T", dict[str, object], list[object])
 
@@ -187,6 +187,17 @@ def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes a
     job.completed_at = job.cancelled_at = job.discarded_at = None
     job.meta = merged(job.meta, {"crashes": None})
     return True
+
+
+CHANGES: Final[Mapping[StoreChange, Callable[[Job, datetime], bool]]] = {
+    "cancel": cancel,
+    "retry": retry,
+    "run_now": run_now,
+    "release": release,
+    "suspend": suspend,
+    "delete": lambda job, _: job.state != "executing",
+}
+"""The changes of jobs; each returns whether it changed the job, or, to delete it, whether it may be deleted."""
 
 
 def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:

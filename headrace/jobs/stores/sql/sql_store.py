@@ -1,10 +1,10 @@
 """`SqlStore`: the method bodies that all SQL stores share."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Generic, Literal
+from typing import Final, Generic
 
 from typing_extensions import override
 
@@ -30,11 +30,9 @@ from headrace.jobs.stores.store import (
     QueueSettings,
     Rescued,
     Role,
+    StoreChange,
 )
 from headrace.jobs.stores.transitions import to_json
-
-StoreChange = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
-"""The changes of jobs; each is a query of that name that returns id, queue and new state."""
 
 _TIMED: Final = frozenset({"cancel", "retry", "run_now", "release"})
 """The changes whose queries take the present time as their third value."""
@@ -128,11 +126,7 @@ class SqlStore(JobStore, Generic[S]):
 
     @override
     async def acknowledge(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> None:
-        now = self.now()
-        is_released = await self._write(
-            lambda session: acknowledge(session, self._dialect, owner, acknowledgements, now)
-        )
-        if is_released:
+        if await self._write(self._acknowledging(owner, acknowledgements)):
             self._listeners.available([owner.queue])
 
     @override
@@ -232,35 +226,7 @@ class SqlStore(JobStore, Generic[S]):
     # Changes
 
     @override
-    async def cancel(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("cancel", which)
-
-    @override
-    async def retry(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("retry", which)
-
-    @override
-    async def run_now(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("run_now", which)
-
-    @override
-    async def release(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("release", which)
-
-    @override
-    async def release_next(self, chain_id: str) -> list[int]:
-        text, now = self._query("release_next"), self.now()
-        return self._changed(await self._write(lambda session: session.rows(text, chain_id, now)))
-
-    @override
-    async def suspend(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("suspend", which)
-
-    @override
-    async def delete(self, which: JobFilter) -> list[int]:
-        return await self._change_jobs("delete", which)
-
-    async def _change_jobs(self, what: StoreChange, which: JobFilter) -> list[int]:
+    async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
         """Find the matching jobs, then change them batch by batch, unless their state matches no longer."""
         found = [row[0] for row in await self._select("id", which, "order by id")]
         states = None if which.states is None else sorted(which.states)
@@ -277,9 +243,13 @@ class SqlStore(JobStore, Generic[S]):
             changed += await self._dialect.run(partial(body, ids=found[begin : begin + CHANGE_BATCH]))
         return [row[0] for row in changed] if what == "delete" else self._changed(changed)
 
-    def _changed(self, changed: Iterable[Row]) -> list[int]:
+    @override
+    async def release_next(self, chain_id: str) -> list[int]:
+        text, now = self._query("release_next"), self.now()
+        return self._changed(await self._write(lambda session: session.rows(text, chain_id, now)))
+
+    def _changed(self, changed: Sequence[Row]) -> list[int]:
         """Call the listeners for jobs that are available now; return all ids."""
-        changed = list(changed)
         self._listeners.available(queue for _, queue, state in changed if state == "available")
         return [job_id for job_id, _, _ in changed]
 
