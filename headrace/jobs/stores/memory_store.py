@@ -8,7 +8,6 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from heapq import nsmallest
-from pathlib import Path
 from typing import cast
 
 from typing_extensions import override
@@ -35,7 +34,6 @@ from headrace.jobs.rules.unique import ExistingJob, is_conflicting, key_of
 from headrace.jobs.stores import transitions
 from headrace.jobs.stores.store import (
     CHANGE_BATCH,
-    ROLES,
     JobCount,
     JobStore,
     LeaseOwner,
@@ -43,7 +41,6 @@ from headrace.jobs.stores.store import (
     PruneRule,
     QueueSettings,
     Rescued,
-    Role,
     StoreChange,
 )
 from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json, urgency
@@ -52,10 +49,7 @@ from headrace.jobs.stores.transitions import merged, texts_of, tidy, to_json, ur
 class MemoryStore(JobStore):
     """A store in memory. All lease owners live in this OS process, so an owner is dead once it has left."""
 
-    roles: frozenset[Role] = ROLES
     is_shared: bool = False
-    path: Path | None = None
-    change_seconds: float | None = None
 
     def __init__(self, *, now: Callable[[], datetime] = utc_now) -> None:
         self.now = now
@@ -227,10 +221,6 @@ class MemoryStore(JobStore):
     @override
     async def available_queues(self) -> list[str]:
         return sorted({job.queue for job in self._jobs.values() if job.state == "available"})
-
-    @override
-    def has_changed(self) -> bool:
-        return False
 
     # Changes
 

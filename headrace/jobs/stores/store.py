@@ -157,7 +157,7 @@ class Claims(Protocol):
 class Finds(Protocol):
     """Reads jobs, and notices the changes of other OS processes."""
 
-    change_seconds: float | None
+    change_seconds: float | None = None
     """How often to ask `has_changed`; None where no other OS process can change anything."""
 
     async def get(self, job_id: int) -> Job | None:
@@ -186,6 +186,7 @@ class Finds(Protocol):
 
     def has_changed(self) -> bool:
         """Return whether any OS process may have committed a change since the last call."""
+        return False
 
 
 StoreChange = Literal["cancel", "retry", "run_now", "release", "suspend", "delete"]
@@ -309,13 +310,13 @@ class JobStore(Inserts, Claims, Finds, Changes, Maintains, QueueControls, Protoc
     at all. On cancellation it may happen all the same. Each raises a HeadraceError when the store cannot be used.
     """
 
-    roles: frozenset[Role]
+    roles: frozenset[Role] = ROLES
     """The roles that it implements; commands that need another one are refused."""
 
-    is_shared: bool
+    is_shared: bool = True
     """Whether other OS processes can use its jobs."""
 
-    path: Path | None
+    path: Path | None = None
     """The file that holds the jobs, if it is one file."""
 
     async def open(self, inserted: Callable[[str], None] | None = None) -> None:

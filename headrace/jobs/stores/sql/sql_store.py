@@ -3,7 +3,6 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Final, Generic
 
 from typing_extensions import override
@@ -21,7 +20,6 @@ from headrace.jobs.stores.sql.lease_owners import LeaseOwners
 from headrace.jobs.stores.store import (
     CHANGE_BATCH,
     EXHAUSTED_REASON,
-    ROLES,
     JobCount,
     JobStore,
     LeaseOwner,
@@ -29,7 +27,6 @@ from headrace.jobs.stores.store import (
     PruneRule,
     QueueSettings,
     Rescued,
-    Role,
     StoreChange,
 )
 from headrace.jobs.stores.transitions import to_json
@@ -40,11 +37,6 @@ _TIMED: Final = frozenset({"cancel", "retry", "run_now", "release"})
 
 class SqlStore(JobStore, Generic[S]):
     """A store in a SQL database, over its dialect. A subclass opens and closes it."""
-
-    roles: frozenset[Role] = ROLES
-    is_shared: bool = True
-    path: Path | None = None
-    change_seconds: float | None = None
 
     def __init__(
         self, dialect: Dialect[S], *, now: Callable[[], datetime] = utc_now, locks: OwnerLocks | None = None
@@ -218,10 +210,6 @@ class SqlStore(JobStore, Generic[S]):
     @override
     async def available_queues(self) -> list[str]:
         return [queue for (queue,) in await self._rows("available_queues")]
-
-    @override
-    def has_changed(self) -> bool:
-        return False
 
     # Changes
 
