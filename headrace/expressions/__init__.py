@@ -1,4 +1,4 @@
-"""Expressions: an allow-listed subset of Python, compiled once and applied to whole batches."""
+"""Expressions: an allowed subset of Python, compiled once and applied to whole batches."""
 
 from headrace.expressions.explanations import EvaluationError, ExpressionError, MissingFieldError
 from headrace.expressions.expression import Expression, Predicate, compile_expression, compile_template

@@ -1,4 +1,4 @@
-"""The generated code for every kind of event, and how it reads fields."""
+"""The checked code of an expression, which accepts every kind of event, and how it reads fields."""
 
 import ast
 import operator
@@ -13,7 +13,7 @@ from headrace.expressions.patterns import compile_search
 
 _ABSENT = object()
 _METHODS = (BuiltinMethodType, FunctionType, MethodType, MethodWrapperType)
-_NAMES_SHOWN = 6  # enough to recognise an event by
+_NAMES_SHOWN = 6  # enough to recognise an event
 
 
 class _Readable(Protocol):
@@ -21,7 +21,7 @@ class _Readable(Protocol):
 
 
 class Missing(LookupError):
-    """`value`, which the expression calls `source`, has no field or item `name`; the sentence is made when shown."""
+    """The field or item `name` is missing in `value`, which the expression calls `source`."""
 
     def __init__(self, value: object, name: object, source: str) -> None:
         super().__init__(name)
@@ -30,7 +30,7 @@ class Missing(LookupError):
         self.source = source
 
     def in_expression(self, text: str) -> MissingFieldError:
-        """The error that its reader sees."""
+        """Return the error for the user. Its sentence is made only here."""
         what = "field" if isinstance(self.name, str) else "item"
         return MissingFieldError(text, f"{self.source} has no {what} {self.name!r}{self._kind()}", self._hint())
 
@@ -53,7 +53,7 @@ class Missing(LookupError):
 
 
 def read_field(value: object, name: str, source: str) -> object:
-    """What `event.name` means: the key of a mapping; else an item by that name; else an attribute, but no method."""
+    """Return the value of `event.name`: the key of a mapping, else an item, else an attribute that is no method."""
     if hasattr(type(value), "__getitem__"):
         try:
             return cast("_Readable", value)[name]
@@ -67,7 +67,7 @@ def read_field(value: object, name: str, source: str) -> object:
 
 
 def read_item(value: object, key: object, source: str) -> object:
-    """What `event["key"]` means."""
+    """Return the value of `event["key"]`."""
     try:
         return cast("_Readable", value)[key]
     except (LookupError, TypeError):
@@ -75,17 +75,17 @@ def read_item(value: object, key: object, source: str) -> object:
 
 
 def find_field(value: object, name: str, source: str) -> object:
-    """As `read_field`, but what a mapping would make up for a missing key (a defaultdict does) is missing."""
+    """Like `read_field`, but a missing key stays missing in a mapping that makes values up (a defaultdict)."""
     return read_field(_holding(value, name, source), name, source)
 
 
 def find_item(value: object, key: object, source: str) -> object:
-    """As `read_item`, but what a mapping would make up for a missing key is missing."""
+    """Like `read_item`, but a missing key stays missing in a mapping that makes values up."""
     return read_item(_holding(value, key, source), key, source)
 
 
 def has(path: Callable[[], object]) -> bool:
-    """Whether the path leads to something, even to None."""
+    """Return whether the path leads to a value, which may be None."""
     try:
         path()
     except Missing:
@@ -94,7 +94,7 @@ def has(path: Callable[[], object]) -> bool:
 
 
 def default(path: Callable[[], object], fallback: Callable[[], object]) -> object:
-    """What the path leads to, None included; the fallback only where it leads nowhere."""
+    """Return the value at the path, which may be None; the fallback if the path leads nowhere."""
     try:
         return path()
     except Missing:
@@ -102,12 +102,12 @@ def default(path: Callable[[], object], fallback: Callable[[], object]) -> objec
 
 
 def coalesce(*candidates: Callable[[], object]) -> object:
-    """The first that is not None, else None; those after it are not worked out."""
+    """Return the first value that is not None, else None; the values after it are not computed."""
     return next((value for candidate in candidates if (value := candidate()) is not None), None)
 
 
 def get(value: object, key: object, fallback: object = None) -> object:
-    """What stands under the key or field, else the fallback."""
+    """Return the value under the key or field, else the fallback."""
     try:
         if isinstance(key, str) and not key.startswith("_"):
             return find_field(value, key, "")
@@ -130,7 +130,7 @@ def _field_names(value: object) -> list[str]:
 
 
 def compile_checked(tree: ast.expr) -> ast.expr:
-    """The tree rewritten to careful code; the tree itself is used up."""
+    """Return the tree as checked code. It reuses the nodes of the given tree."""
     checked: ast.expr = _CheckedCompiler().visit(tree)
     return checked
 
@@ -181,7 +181,7 @@ class _CheckedCompiler(ast.NodeTransformer):
 
 
 def _source_of(node: ast.expr) -> str:
-    """How a sentence calls the value that a node reads from."""
+    """Return the name of the value that a node reads from, for sentences."""
     match node:
         case ast.Name(id=name):
             return name

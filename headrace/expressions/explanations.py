@@ -3,9 +3,9 @@
 ::
 
     HeadraceError
-    ├── ExpressionError          the text is not in the language
+    ├── ExpressionError          the text is not a valid expression
     └── EvaluationError          an event does not fit the expression
-        └── MissingFieldError    it lacks a field or an item
+        └── MissingFieldError    the event lacks a field or an item
 """
 
 import ast
@@ -23,10 +23,10 @@ _SHOWN_CHARACTERS = 120  # one line of a log
 
 
 class ExpressionError(HeadraceError):
-    """A text is not in the expression language.
+    """A text is not a valid expression.
 
-    `column` counts the characters of `text` from 1, line breaks included. `why` says what was found, `hint` what to
-    write instead (or is empty). `path` leads to the text inside a template and is empty outside one.
+    `column` counts the characters of `text` from 1, line breaks included. `why` names the problem, and `hint` says how
+    to write it instead (or is empty). `path` leads to the text inside a template, and is empty outside of one.
     """
 
     def __init__(self, text: str, column: int, why: str, hint: str = "", *, path: tuple[str | int, ...] = ()) -> None:
@@ -43,7 +43,7 @@ class ExpressionError(HeadraceError):
         return _sentence(f"{self.why} in {_shown(self.text, self.column)}, column {self.column}{where}", self.hint)
 
     def within(self, *outer: str | int) -> "ExpressionError":
-        """The same finding, with the steps that lead to it from further out."""
+        """Return the same error with outer steps before its path."""
         return ExpressionError(self.text, self.column, self.why, self.hint, path=(*outer, *self.path))
 
 
@@ -58,7 +58,9 @@ class EvaluationError(HeadraceError):
 
     @override
     def __str__(self) -> str:
-        return _sentence(f"{self.why} in {self.text!r}", self.hint)  # uncut: half a secret could not be redacted
+        return _sentence(
+            f"{self.why} in {self.text!r}", self.hint
+        )  # not shortened: redaction could not find half a secret
 
 
 class MissingFieldError(EvaluationError):
@@ -79,14 +81,14 @@ def _shown(text: str, column: int = 1) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How a function is called; `most` is None where any number of arguments will do."""
+    """The number of arguments of a function, and an example of its use. `most` is None for any number of arguments."""
 
     usage: str
     least: int
     most: int | None
 
     def takes(self, count: int) -> bool:
-        """Whether that many arguments are right."""
+        """Return whether that number of arguments is valid."""
         return self.least <= count and (self.most is None or count <= self.most)
 
 
@@ -113,7 +115,7 @@ SIGNATURES = {
     "get": Signature('get(event.prices, event.sku) or get(event.prices, "a", 0)', 2, 3),
 }
 
-# Methods stand here unbound: str.lower(5) is a TypeError, where a call through the object would run whatever it has.
+# Methods are unbound here: str.lower(5) is a TypeError, while 5.lower() would run a method of the event's own class.
 PLAIN_FUNCTIONS: dict[str, Callable[..., object]] = {
     "len": len,
     "lower": str.lower,
@@ -134,14 +136,15 @@ PLAIN_FUNCTIONS: dict[str, Callable[..., object]] = {
 
 
 def _import_time(name: str, *_: object) -> object:
-    """Import `time`: the one module that Python itself asks for in the code of an expression, to format a date."""
+    """Import `time`: the only module that Python itself imports in the code of an expression, to format a date."""
     if name != "time":
         raise ImportError(name)
     return time
 
 
 BUILTINS: dict[str, object] = {"__import__": _import_time}
-"""The builtins of an expression's code: none that its text can name, for the grammar knows its functions alone."""
+"""The builtins of the code of expressions. An expression can name none of them: the grammar only knows its functions.
+"""
 
 
 USE_A_FUNCTION = "write a Python function and name it with call:"
@@ -154,7 +157,7 @@ DIGITS = ("the digits of round() must be a whole number from -20 to 20", "write 
 PATTERN = ("the regular expression of matches() must be a text in quotes", SIGNATURES["matches"].usage)
 BACKSPACE = ("the regular expression holds a backspace", r'for a word boundary write r"\b" with an r before the quote')
 
-_CODE_CHARACTERS = 60  # what a hint can quote and stay one line
+_CODE_CHARACTERS = 60  # a hint that quotes this much stays on one line
 
 _NAMES_IN_OTHER_LANGUAGES = {
     "true": "True",
@@ -201,7 +204,7 @@ _SYNTAX_HINTS = {
 
 
 def explain(node: ast.expr) -> tuple[str, str]:
-    """Why a node is not in the language, and what to write instead."""
+    """Return why a node is not allowed, and how to write it instead."""
     match node:
         case ast.Name(id=name):
             return _unknown_name(name)
@@ -220,17 +223,17 @@ def explain(node: ast.expr) -> tuple[str, str]:
 
 
 def no_path(function: str) -> tuple[str, str]:
-    """What is said when `has` or `default` is given something else than a path into the event."""
+    """Return the sentence for a first argument of `has` or `default` that is no path into the event."""
     return f"{function}() takes a path into the event", f"write {SIGNATURES[function].usage}"
 
 
 def date(text: str) -> tuple[str, str]:
-    """Say that a bare date is a subtraction, which its author cannot have meant."""
+    """Return the sentence for a bare date, which Python reads as a subtraction."""
     return f"{text} is a subtraction here, and not a date", f"""quote it twice to have it as text: "'{text}'\""""
 
 
 def syntax_hint(text: str, column: int) -> str:
-    """What was probably meant where Python's parser stopped."""
+    """Return the likely remedy at the place where Python's parser stopped."""
     for character in text[column - 1 : column + 1] + text[max(column - 2, 0) : column - 1]:
         if character in _SYNTAX_HINTS:
             return _SYNTAX_HINTS[character]
@@ -238,7 +241,7 @@ def syntax_hint(text: str, column: int) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known word that is nearest, or an empty text when none is near."""
+    """Return the most similar known word, or an empty text when none is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 

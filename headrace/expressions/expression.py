@@ -1,4 +1,4 @@
-"""Compiles a text or a template once; applies it to an event or a batch."""
+"""Compiles a text or a template once, and applies it to events or batches."""
 
 import ast
 import warnings
@@ -18,24 +18,24 @@ from headrace.expressions.patterns import Regex
 
 E = TypeVar("E")
 
-# What the operations of the language raise; anything else comes out of the event's own code and passes as it is.
+# The errors that operations of the language raise. Any other error comes from the event's own code, and passes through.
 _OPERATION_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Predicate(Protocol):
-    """Picks the events for which an expression holds, in their order, into a new list."""
+    """Selects the events for which an expression is true, in order, into a new list."""
 
     def __call__(self, events: list[E], /) -> list[E]:
-        """The events that pass; raises `EvaluationError` for the first that does not fit."""
+        """Return the events for which it is true. Raises `EvaluationError` for the first event that does not fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
     """A compiled expression: call it with an event, or apply `column` or `select` to a whole batch.
 
-    `event.a` reads the key `a` of a mapping (or of anything else with keys), else the attribute `a`. `fields` are the
+    `event.a` reads the key `a` of a mapping (or of another object with keys), else the attribute `a`. `fields` are the
     top-level fields that it reads by name. All three forms raise `EvaluationError`, the batch forms for the first event
-    that does not fit; they change nothing, so the caller can then go on one event at a time.
+    that does not fit. They change nothing, so a caller can then go on event by event.
 
     >>> big = compile_expression('event.total > 10 and default(event.country, "fr") == "fr"')
     >>> big({"total": 12})
@@ -55,13 +55,13 @@ class Expression:
     _evaluate: Callable[[object], object] = field(repr=False)
 
     def __call__(self, event: object) -> object:
-        """The value for one event."""
+        """Return the value for one event."""
         return self._evaluate(event)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An expression half made: its quick code, not loaded yet, and the careful function that decides where it fails."""
+    """An expression half made: its fast code, not compiled yet, and its checked function, for errors."""
 
     quick: ast.expr
     checked: Callable[[object], object]
@@ -69,9 +69,9 @@ class Part:
 
 
 def compile_expression(text: str, regex: Regex = "re2") -> Expression:
-    """The text as an `Expression`; raises `ExpressionError`, with the column, for what is not in the language.
+    """Compile a text. Raises `ExpressionError`, with the column, for a text that is not a valid expression.
 
-    The language is a subset of Python with one variable, `event`, and the functions of `functions.py`. `regex` runs the
+    The language is a subset of Python with one variable, `event`, and the functions of `SIGNATURES`. `regex` runs the
     patterns of `matches`: with "python" one event may take for ever.
 
     >>> compile_expression("event.name.lower()")
@@ -85,7 +85,7 @@ write lower(event.name) instead of event.name.lower()
 
 
 def prepare(text: str, names: dict[str, object], regex: Regex) -> Part:
-    """The text, checked and rewritten; `names` takes up what its quick code needs."""
+    """Parse, check and rewrite a text; add the names that its fast code uses to `names`."""
     try:
         with _no_warnings():
             tree = parse_expression(text, regex)
@@ -97,7 +97,7 @@ def prepare(text: str, names: dict[str, object], regex: Regex) -> Part:
 
 
 def assemble(text: str, part: Part, names: dict[str, object]) -> Expression:
-    """The finished expression: quick code first, the careful function where that fails."""
+    """Return the finished expression: the fast code, and the checked function for events where that fails."""
     checked = part.checked
     one = _load("lambda event: value", part.quick, names)
     values = _load("lambda events: [value for event in events]", part.quick, names)
@@ -140,7 +140,7 @@ def _explaining(text: str, checked: Callable[[object], object]) -> Callable[[obj
 
 
 def _no_warnings() -> AbstractContextManager[object]:
-    """Python's hints to the author of a program, on unknown escapes for one, would reach the wrong reader here."""
+    """Hide Python's hints to programmers, such as on unknown escapes: the reader here wrote a config."""
     return warnings.catch_warnings(action="ignore")
 
 
@@ -148,7 +148,7 @@ def _load(shape: str, value: ast.expr, names: dict[str, object]) -> Callable[[ob
     tree = _Substitution(value).visit(ast.parse(shape, mode="eval"))
     with _no_warnings():
         code = compile(ast.fix_missing_locations(tree), "<expression>", "eval")
-    # Only what the allow-list let through is in there, and no builtins but what formats a date.
+    # The code holds only allowed nodes, and no builtins but the import that formats a date.
     return cast("Callable[[object], object]", eval(code, names))  # noqa: S307
 
 
@@ -166,10 +166,10 @@ MAX_PARTS = 1000  # a YAML alias can stand for many
 
 
 def compile_template(spec: object, regex: Regex = "re2") -> Expression:
-    """The template as an `Expression` whose value is a new dict or list for each event.
+    """Compile a template to an `Expression` whose value is a new dict or list for each event.
 
-    In it a string is an expression (and a quoted string inside that a text); numbers, booleans and None stand for
-    themselves. Raises `ExpressionError` for the first string that is none, with its `path` in the template.
+    A string in the template is an expression (a quoted string inside it is a text); numbers, booleans and None are
+    themselves. Raises `ExpressionError` for the first string that is not valid, with its `path` in the template.
 
     >>> label = compile_template({"country": "event.country", "zone": "'eu'", "sizes": ["event.size", 1]})
     >>> label({"country": "fr", "size": 5})

@@ -1,7 +1,7 @@
-"""The quick code of an expression: right for events made of dicts, as fast as Python written by hand.
+"""The fast code of an expression: correct for events made of dicts, and as fast as hand-written Python.
 
-It may fail on events of other kinds, or be asked for a key that is missing; then the careful code decides. What it must
-never do is succeed with another value than the careful code.
+It may fail on events of other kinds and on missing keys; then the checked code decides. It must never succeed with
+another value than the checked code.
 """
 
 import ast
@@ -15,13 +15,13 @@ from headrace.expressions.patterns import Regex, compile_search
 
 
 def new_names() -> dict[str, object]:
-    """The names that quick code sees; `compile_fast` adds the patterns of `matches`."""
-    # Unbound, the methods of dict raise TypeError for all that is not a dict, whatever it calls `get` itself.
+    """Return the names that fast code uses; `compile_fast` adds the patterns of `matches`."""
+    # Unbound methods of dict raise TypeError for any object that is not a dict, even if it has its own `get`.
     return {"__builtins__": BUILTINS, **PLAIN_FUNCTIONS, "get": dict.get, "has": dict.__contains__, "first": _first}
 
 
 def compile_fast(tree: ast.expr, names: dict[str, object]) -> ast.expr:
-    """The tree rewritten to quick code, which runs with `names`; the tree itself is used up."""
+    """Return the tree as fast code, which runs with `names`. It reuses the nodes of the given tree."""
     quick: ast.expr = _FastCompiler(names).visit(tree)
     return quick
 
@@ -68,7 +68,7 @@ class _FastCompiler(ast.NodeTransformer):
 
 
 def _number(node: ast.expr) -> ast.expr:
-    """The same number: a + before it refuses text and lists, which `*` would repeat and `%` would format."""
+    """Return the same number: a + before it refuses text and lists, which `*` would repeat and `%` would format."""
     match node:
         case ast.Constant() | ast.UnaryOp() | ast.Call(func=ast.Name(id="int" | "float" | "len")):
             return node

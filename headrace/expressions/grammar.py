@@ -14,13 +14,13 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ExpressionSource:
-    """An expression as it was written; `regex` runs its patterns."""
+    """The text of an expression; `regex` runs its patterns."""
 
     text: str
     regex: Regex = "re2"
 
     def parse(self) -> ast.expr:
-        """Python's own tree of the text, nothing in it checked yet."""
+        """Parse the text with Python's own parser, without checks."""
         if not self.text.strip():
             raise self.error_at(1, "the expression is empty", "write one such as event.name")
         if _DATE.fullmatch(self.text.strip()):
@@ -33,17 +33,17 @@ class ExpressionSource:
             raise self.error_at(1, *explanations.NO_TEXT) from None
 
     def error(self, node: ast.expr, why: str, hint: str = "") -> ExpressionError:
-        """A finding at a node."""
+        """Return an error at a node."""
         line = self._lines()[node.lineno - 1 :][:1]
         before = "".join(line).encode()[: node.col_offset]
         return self.error_at(self._column(node.lineno, len(before.decode(errors="ignore"))), why, hint)
 
     def error_at(self, column: int, why: str, hint: str = "") -> ExpressionError:
-        """A finding at a column, counted from 1."""
+        """Return an error at a column, counted from 1."""
         return ExpressionError(self.text, column, why, hint)
 
     def check_pattern(self, node: ast.expr) -> None:
-        """Refuse what is not a regular expression in quotes."""
+        """Raise `ExpressionError` unless the node is a regular expression in quotes."""
         match node:
             case ast.Constant(value=str() as pattern):
                 pass
@@ -69,7 +69,7 @@ class ExpressionSource:
         return self.error_at(column, error.msg, explanations.syntax_hint(self.text, column))
 
     def _code(self) -> str:
-        # Python counts a lone \r as a line break and we do not: one character for one keeps the columns right.
+        # Python counts a lone \r as a line break, and we do not: replacing it by one character keeps the columns right.
         return self.text.strip().replace("\r", " ")
 
     def _lines(self) -> list[str]:
@@ -85,8 +85,8 @@ MAX_CHARACTERS = 4096
 MAX_NODES = 1000
 MAX_DEPTH = 64  # each level costs a few Python frames when the tree is rewritten, of 1000 by default
 
-_DIGITS_ALLOWED = range(-20, 21)  # 10 ** digits is worked out by round(), so an event must not choose it
-_WIDTH_DIGITS = 3  # {x:999} at most: a format's width is memory
+_DIGITS_ALLOWED = range(-20, 21)  # round() computes 10 ** digits, so an event must not choose the digits
+_WIDTH_DIGITS = 3  # {x:999} at most: the width of a format takes memory
 
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd, ast.Not)
 _FREE = (ast.BoolOp, ast.IfExp, ast.List, ast.Tuple, ast.Set, ast.Subscript, ast.Slice, ast.JoinedStr)
@@ -94,7 +94,7 @@ _IDENTITY = (ast.Is, ast.IsNot)
 
 
 def parse_expression(text: str, regex: Regex = "re2") -> ast.expr:
-    """The tree of an expression, every node of it allowed; raises `ExpressionError` at the first that is not.
+    """Return the checked tree of an expression. Raises `ExpressionError` for the first node that is not allowed.
 
     `regex` runs the patterns of `matches`.
     """
@@ -111,7 +111,7 @@ def parse_expression(text: str, regex: Regex = "re2") -> ast.expr:
 
 
 def walk(tree: ast.expr) -> Iterator[ast.expr]:
-    """All expression nodes, outermost first and from left to right, without the names of called functions."""
+    """Yield all expression nodes, outermost first and from left to right, without the names of called functions."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -120,7 +120,7 @@ def walk(tree: ast.expr) -> Iterator[ast.expr]:
 
 
 def path_steps(node: ast.expr) -> tuple[str | int, ...]:
-    """The steps of a path into the event, `("user", "name")` for `event.user.name`; empty for anything else."""
+    """Return the steps of a path into the event, `("user", "name")` for `event.user.name`; empty for other nodes."""
     steps: list[str | int] = []
     while not isinstance(node, ast.Name):
         match node:
@@ -137,7 +137,7 @@ def path_steps(node: ast.expr) -> tuple[str | int, ...]:
 
 
 def read_fields(tree: ast.expr) -> tuple[str, ...]:
-    """The top-level fields of the event that the tree reads by name, each once, in the order they are written."""
+    """Return the top-level fields of the event that the tree reads by name, each once, in their order."""
     found: dict[str, None] = {}
     for node in walk(tree):
         match node:
@@ -253,9 +253,9 @@ def _check_call(source: ExpressionSource, node: ast.Call, name: str) -> None:
 
 
 def _spell_out(node: ast.expr, regex: Regex) -> None:
-    """Make `coalesce(event.a, x)` into `coalesce(default(event.a, None), x)`, which is what it means.
+    """Rewrite `coalesce(event.a, x)` as `coalesce(default(event.a, None), x)`.
 
-    `matches` becomes `matches_python` where Python runs the patterns.
+    `matches` becomes `matches_python` if Python runs the patterns.
     """
     match node:
         case ast.Call(func=ast.Name(id="matches") as function) if regex == "python":

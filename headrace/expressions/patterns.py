@@ -1,4 +1,4 @@
-"""Regular expressions of configs, written as Python's and run by RE2, so that no event takes more than linear time."""
+"""Regular expressions of configs: written for Python, and run by RE2, so that no event takes more than linear time."""
 
 import re
 import unicodedata
@@ -10,17 +10,17 @@ from typing import Final, Literal
 import re2
 
 Regex = Literal["re2", "python"]
-"""What runs the patterns of a config. Python's own `re` knows more, and may take for ever over one event."""
+"""The engine for the patterns of a config. Python's `re` knows more, and may take for ever over one event."""
 
 Search = Callable[[str], bool]
-"""Tells whether a pattern is found anywhere in a text. Raises TypeError for anything but text."""
+"""Returns whether a pattern is found anywhere in a text. Raises TypeError for other types."""
 
 USE_PYTHON: Final = "rewrite it, or write `regex: python` at the top of the config: then one event can freeze the run"
 
 _MAX_REPEAT: Final = 1000
 _I: Final = "Ii\u0130\u0131"
-"""All are one letter to Python where case is ignored; RE2 keeps the two Turkish ones apart."""
-_ALPHANUMERIC: Final = r"\p{L}\p{N}_"  # what str.isalnum() takes, and _
+"""One letter for Python when case is ignored; RE2 keeps the two Turkish letters apart."""
+_ALPHANUMERIC: Final = r"\p{L}\p{N}_"  # the characters of str.isalnum(), and _
 _SPACE: Final = r"\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _NO_SPACE: Final = (
     r"\x00-\x08\x0e-\x1b\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}"
@@ -53,13 +53,13 @@ _LACKING: Final = {
 
 
 class PatternError(ValueError):
-    """RE2 cannot run a pattern that Python's `re` could; the text says why, and follows a name of the pattern."""
+    """RE2 cannot run a pattern that Python's `re` could. The message follows a name of the pattern in a sentence."""
 
 
 def compile_search(pattern: str, regex: Regex = "re2") -> Search:
-    r"""Return what tells whether a text holds a pattern, which must be one of Python's `re`.
+    r"""Return a function that searches a pattern, which must be valid for Python's `re`.
 
-    RE2 finds what `re` finds, with two differences: `\b` and `\B` know ASCII words alone, and nothing follows the `$`
+    RE2 finds the same as `re`, with two differences: `\b` and `\B` know ASCII words only, and nothing may follow a `$`
     that stands before a last line break. Raises `PatternError` for a pattern that RE2 lacks.
 
     >>> compile_search(r"^\w+$")("grün")
@@ -83,13 +83,13 @@ def _searcher(pattern: str) -> Search:
         cause = error.args[0]
         why = f"is refused by RE2 ({cause.decode(errors='replace') if isinstance(cause, bytes) else cause})"
         raise PatternError(why) from None
-    # `compiled.search` makes a Match, with offsets in characters: four times as slow for a short text.
+    # `compiled.search` makes a Match with offsets in characters: four times as slow for a short text.
     match, anywhere = compiled._regexp.Match, re2._Anchor.UNANCHORED  # noqa: SLF001 - see above
 
     def search(text: str) -> bool:
         try:
             encoded = str.encode(text)
-        except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
+        except UnicodeEncodeError:  # half of a surrogate pair: allowed in JSON, not in UTF-8
             encoded = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
         spans: list[tuple[int, int]] = match(anywhere, encoded, 0, len(encoded))
         return spans[0][0] >= 0
@@ -105,7 +105,7 @@ class _Scope:
 
 
 class _Translation:
-    """A pattern of Python's, which `re` has accepted, as RE2 writes it."""
+    """Translates a valid pattern of Python's `re` for RE2."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -121,7 +121,7 @@ class _Translation:
         }
 
     def run(self) -> str:
-        """Return RE2's pattern. Raises `PatternError`."""
+        """Return the pattern for RE2. Raises `PatternError`."""
         parts: list[str] = []
         while self._at < len(self._pattern):
             parts.append(self._next())
@@ -164,7 +164,7 @@ class _Translation:
         return f"[^{_ALPHANUMERIC}]" if symbol == "W" and symbol not in self._sets() else f"[{self._sets()[symbol]}]"
 
     def _escaped_character(self, *, is_in_class: bool = False) -> str | None:
-        """Return the one character that an escape stands for, and go on behind it; None for any other escape."""
+        """Return the one character that an escape stands for, and go on after it; None for other escapes."""
         pattern, begin = self._pattern, self._at + 1
         symbol = pattern[begin]
         if found := (_OCTAL_IN_SET if is_in_class else _OCTAL).match(pattern, begin):
@@ -186,7 +186,7 @@ class _Translation:
         return character
 
     def _class(self) -> str:
-        r"""Return a set of characters; where `\W` is in it an alternation, for RE2 has no name for that."""
+        r"""Return a set of characters, or an alternation if it contains `\W`, for which RE2 has no name."""
         self._at += 1
         is_negated = self._pattern.startswith("^", self._at)
         self._at += is_negated
@@ -224,7 +224,7 @@ class _Translation:
         return _codes(_I) if is_hit else ""
 
     def _class_character(self) -> str | None:
-        """Return the next character of a set; None behind the name of a set."""
+        """Return the next character of a set; None after the name of a set."""
         character = self._pattern[self._at]
         if character != "\\":
             self._at += 1
