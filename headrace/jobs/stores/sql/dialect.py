@@ -35,7 +35,11 @@ S = TypeVar("S", bound=Session)
 S_contra = TypeVar("S_contra", bound=Session, contravariant=True)
 
 Body = Callable[[S_contra], Coroutine[object, object, R]]
-"""One transaction. It may run twice, so it changes nothing but the database."""
+"""One transaction. It may run twice: its effects beside the database must bear that.
+
+A plain insert is a `partial` of `Dialect.insert`, and an acknowledgement one of `acknowledge`: a dialect that groups
+bodies into one transaction can recognise those, and run a group of them by one statement.
+"""
 
 
 class Dialect(Protocol[S]):

@@ -24,7 +24,7 @@ def inserting(dialect: Dialect[S], jobs: Sequence[NewJob], now: datetime) -> Bod
             return alike
     rows = [dialect.row(job, now) for job in jobs]
     if all(job.unique is None and not job.awaits for job in jobs):
-        return lambda session: dialect.insert(session, rows)
+        return partial(dialect.insert, rows=rows)
     keys = ["" if job.unique is None else key_of(job, job.unique) for job in jobs]
     return partial(_insert_unique, dialect=dialect, new=list(zip(jobs, rows, keys, strict=True)), now=now)
 

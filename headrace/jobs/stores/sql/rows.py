@@ -30,47 +30,33 @@ JobRow = tuple[int, str, str, str, Text, Text, Text, Text, int, int, int, str, s
 
 def to_job(row: JobRow) -> Job:
     """Return the job of a row."""
-    return Job(
-        id=row[0],
-        state=cast("JobState", row[1]),
-        queue=row[2],
-        worker=row[3],
-        args=_args(row[4]),
-        meta={} if row[5] == "{}" else from_json(row[5], {}),
-        tags=[] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
-        errors=[] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
-        attempt=row[8],
-        max_attempts=row[9],
-        priority=row[10],
-        inserted_at=to_time(row[11]),
-        scheduled_at=to_time(row[12]),
-        attempted_at=_to_time(row[13]),
-        attempted_by=[] if row[14] == "[]" else list(_names(row[14])),
-        cancelled_at=_to_time(row[15]),
-        completed_at=_to_time(row[16]),
-        discarded_at=_to_time(row[17]),
-    )
+    by = [] if row[14] == "[]" else list(_names(row[14]))
+    return _job(row, cast("JobState", row[1]), row[8], _to_time(row[13]), by)
 
 
 def to_claimed(row: JobRow, now: datetime, by: list[str]) -> Job:
     """Return the job of a row that was available, as it is once claimed."""
+    return _job(row, "executing", row[8] + 1, now, by.copy())
+
+
+def _job(row: JobRow, state: JobState, attempt: int, attempted_at: datetime | None, by: list[str]) -> Job:
     inserted_at = to_time(row[11])
-    return Job(  # by position, which is quicker, and in the order of the columns but for the four that change
+    return Job(  # by position, which is quicker, and in the order of the columns
         row[0],
-        "executing",
+        state,
         row[2],
         row[3],
         {} if row[4] == "{}" else _args(row[4]),
         {} if row[5] == "{}" else from_json(row[5], {}),
         [] if row[6] == "[]" else [str(tag) for tag in from_json(row[6], [])],
         [] if row[7] == "[]" else [_to_error(entry) for entry in from_json(row[7], [])],
-        row[8] + 1,
+        attempt,
         row[9],
         row[10],
         inserted_at,
         inserted_at if row[12] == row[11] else to_time(row[12]),
-        now,
-        by.copy(),
+        attempted_at,
+        by,
         None if row[15] is None else to_time(row[15]),
         None if row[16] is None else to_time(row[16]),
         None if row[17] is None else to_time(row[17]),

@@ -126,8 +126,9 @@ class SqlStore(JobStore, Generic[S]):
         self._dialect.run_sync(self._acknowledging(owner, acknowledgements), is_durable=False)
 
     def _acknowledging(self, owner: LeaseOwner, acknowledgements: Sequence[JobAck]) -> Body[S, bool]:
-        now = self.now()
-        return lambda session: acknowledge(session, self._dialect, owner, acknowledgements, now)
+        return partial(
+            acknowledge, dialect=self._dialect, owner=owner, acknowledgements=acknowledgements, now=self.now()
+        )
 
     @override
     async def merge(self, changes: Sequence[MetaChange]) -> None:
