@@ -27,7 +27,7 @@ from benchmarks.processes import (
     task_bytes,
 )
 from benchmarks.shares import BY_DEMAND, BY_PARTITION, IN_TURN, one_queue, queues_by_partition, queues_in_turn, shared
-from benchmarks.single import command_seconds, latencies, slow_consumer
+from benchmarks.single import command_seconds, latencies, slow_consumer, start_ratio
 from benchmarks.stages import AddOne, AddOneLater, Count, Ints, LooseInts, LoosePurchases, Purchases, SetField, Sum
 from headrace.pipeline.stage.settings import Concurrency
 
@@ -116,6 +116,7 @@ def machine() -> Iterator[Line]:
     grown, most, allowed = asyncio.run(slow_consumer())
     yield at_most("10 M events, consumer 10x slower: growth of memory", grown, 1, "MiB")
     yield at_most("10 M events, consumer 10x slower: most in flight", most, allowed, "events")
+    yield at_most("headrace run of two idle stages, against its imports", start_ratio(), 2.0, "times")
     yield at_most("headrace --help", command_seconds("--help"), 0.4, "s")
     yield at_most("headrace validate", command_seconds("validate", "examples/purchases.yaml"), 0.4, "s")
 

@@ -7,13 +7,19 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-from benchmarks.measure import all_arrived
+from benchmarks.measure import all_arrived, ratio
 from benchmarks.stages import AddOne, Ints, SlowSum
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.topology.topology import Topology
+
+HEADRACE: Final = (sys.executable, "-P", "-m", "headrace")
 
 
 class Push(Producer[int]):
@@ -74,16 +80,40 @@ async def slow_consumer(total: int = 10_000_000) -> tuple[float, int, int]:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, most, 2 * 1000 + 1000
 
 
+IMPORTS: Final = "import pydantic, yaml, prometheus_client, starlette.applications, uvicorn, rich.console, typer"
+"""The libraries of a run, imported alone: what the start of a run is compared with."""
+
+IDLE: Final = """\
+listen: off
+stages:
+  numbers: {type: generate, count: 1}
+  sink: {type: discard, subscribe_to: numbers}
+"""
+"""A config with two stages that has nothing to do, and opens no port."""
+
+
+def start_ratio(runs: int = 9) -> float:
+    """Return the CPU time of `headrace run` with the config `IDLE`, as a multiple of that of `IMPORTS`."""
+    with TemporaryDirectory() as folder:
+        config = Path(folder, "idle.yaml")
+        config.write_text(IDLE)
+        libraries = [sys.executable, "-P", "-c", IMPORTS]
+        run = [*HEADRACE, "run", str(config)]
+        return 1 / ratio(lambda: timed(libraries)[1], lambda: timed(run)[1], runs)
+
+
 def command_seconds(*arguments: str, runs: int = 9) -> float:
     """Return the median seconds of a headrace command, from its start to its end.
 
-    The first run is not counted: it compiles what the others find compiled, whatever the shell says of keeping that.
+    The first run is not counted: it compiles the modules that the others find compiled.
     """
-    command = [sys.executable, "-P", "-m", "headrace", *arguments]
+    return statistics.median([timed([*HEADRACE, *arguments])[0] for _ in range(1 + runs)][1:])
+
+
+def timed(command: Sequence[str]) -> tuple[float, float]:
+    """Run a command with compiled modules; return its seconds, and the CPU seconds of it and its children."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    found = []
-    for _ in range(1 + runs):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=environ)  # noqa: S603 - our own command
-        found.append(time.perf_counter() - start)
-    return statistics.median(found[1:])
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=environ)  # noqa: S603 - our own commands
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

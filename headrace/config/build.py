@@ -20,8 +20,6 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
-from headrace.stages.edges.sqlite_log import EventLog
 from headrace.stages.options import StageType
 
 MOST_AHEAD: Final = 10_000
@@ -32,6 +30,9 @@ def add_buffered(
     topology: Topology, stage: ConfiguredStage, make: Callable[[], Stage], settings: StageSettings
 ) -> None:
     """Add a source, the stage that writes its buffer, and the one that reads it, which has the source's dispatcher."""
+    from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
+    from headrace.stages.edges.sqlite_log import EventLog
+
     buffer = stage.keys.buffer
     log = EventLog(buffer.path or "", buffer.bounds())
     ahead = min(buffer.max_events or MOST_AHEAD, MOST_AHEAD)

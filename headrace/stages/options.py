@@ -275,5 +275,10 @@ class StageType:
         """Whether a sender waits for the outcome of its event, and may send no other one until then."""
         return False
 
+    @staticmethod
+    def writes_to_stdout(options: BaseModel) -> bool:  # noqa: ARG004 - a default that asks nothing
+        """Whether it writes events to standard output."""
+        return False
+
     def acknowledge_when_stored(self) -> None:
         """Called on a source with a buffer on disk: an event is acknowledged once the buffer has stored it."""

@@ -5,7 +5,7 @@ Most files have no jobs, and workers, crontabs and stores take longer to load th
 
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path, PurePath
@@ -25,7 +25,6 @@ from headrace.config.check.config import (
     stage_claims,
 )
 from headrace.config.check.graph import ConfigNode, graph_problems, unconsumed_problems
-from headrace.config.check.pruning import pruned, without_extras
 from headrace.config.check.stage_names import name_problems
 from headrace.config.check.validation import Subject, keys_of, validate
 from headrace.config.custom_types import NotAStage, custom_type, dotted, unread_type
@@ -35,7 +34,7 @@ from headrace.config.stage_types import GROUP, BrokenType, LoadedType, StageType
 from headrace.config.text.findings import START, ConfigSource, Problem, Report, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
 from headrace.config.text.parse import load
-from headrace.config.text.tree import LocatedNode, MapNode, ScalarNode, TreeNode, child, point, scalars
+from headrace.config.text.tree import LocatedNode, MapEntry, MapNode, ScalarNode, TreeNode, child, point, scalars
 from headrace.config.text.variables import Redactor, VariableContext, interpolate
 from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
@@ -73,6 +72,12 @@ def missing_jobs_problem(type_name: str) -> Problem:
 _OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
 COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
+
+_NAMING: Final = frozenset({"type", "subscribe_to", "concurrency", "partition_by", "buffer"})
+"""The keys of a stage that decide which stages a run has, and how they are called."""
+
+_EXTRA: Final = "x-"
+"""What the user's own keys at the top begin with: a place for anchors and notes, as in Compose files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +341,28 @@ class _Check:
         yield from stage_claims(
             {stage.name: (stage.type.name, stage.options) for stage in stages}, locations, self.source
         )
+
+
+def without_extras(tree: MapNode) -> MapNode:
+    """Return a config without its keys that begin with `x-`; no variable in them need be set."""
+    return replace(tree, entries={key: entry for key, entry in tree.entries.items() if not key.startswith(_EXTRA)})
+
+
+def pruned(tree: MapNode, keys: Collection[str]) -> MapNode:
+    """Return a config with only these keys at its top, and with only the naming keys of each stage."""
+    entries = {key: entry for key, entry in tree.entries.items() if key in keys}
+    stages = entries.get("stages")
+    if stages is not None and isinstance(stages.node, MapNode):
+        named = {name: _named(entry) for name, entry in stages.node.entries.items()}
+        entries["stages"] = replace(stages, node=replace(stages.node, entries=named))
+    return replace(tree, entries=entries)
+
+
+def _named(entry: MapEntry) -> MapEntry:
+    if not isinstance(entry.node, MapNode):
+        return entry
+    kept = {key: below for key, below in entry.node.entries.items() if key in _NAMING}
+    return replace(entry, node=replace(entry.node, entries=kept))
 
 
 def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
@@ -254,8 +253,10 @@ def toml_tokens(report: Report) -> Iterator[Token]:
 
 def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[TextSpan, Problem]:
     """Return the values, or where the text is not TOML and why."""
+    from tomllib import loads
+
     try:
-        return tomllib.loads(text)
+        return loads(text)
     except RecursionError:
         return START, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels")
     except ValueError as error:
@@ -354,7 +355,9 @@ class _Scanner:
         quoted = _STRING.match(self.text, start)
         if quoted:
             self.at = quoted.end()
-            return TextSpan(start, self.at), next(iter(tomllib.loads(f"{quoted[0]} = 1")))
+            from tomllib import loads
+
+            return TextSpan(start, self.at), next(iter(loads(f"{quoted[0]} = 1")))
         bare = _BARE_KEY.match(self.text, start)
         self.at = bare.end() if bare else start + 1
         return TextSpan(start, self.at), self.text[start : self.at]

@@ -10,7 +10,7 @@ import typer
 from typer._click.core import Command, Context  # typer carries a click of its own, and its classes ask for that one
 from typer._click.formatting import HelpFormatter
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typing_extensions import override
 
 from headrace import __version__
@@ -58,12 +58,9 @@ class _Commands(PlainGroup):
 
 def load_command(name: str, module: str) -> Command:
     """Import the module of a command or a group of commands; return the command."""
-    commands = import_module(f"headrace.console.cli.commands.{module}")
-    app: typer.Typer | None = getattr(commands, "app", None)
-    if app is None:
-        app = typer.Typer(add_completion=False)
-        app.command(name)(getattr(commands, name))
-    command = typer.main.get_command(with_plain_help(app))
+    app: typer.Typer = import_module(f"headrace.console.cli.commands.{module}").app
+    found = typer.main.get_command(with_plain_help(app))
+    command = found.commands.get(name, found) if isinstance(found, TyperGroup) else found
     command.name = name
     return command
 

@@ -1,4 +1,4 @@
-"""JSON, logs, findings, tables and error texts. rich is imported when a table is printed."""
+"""JSON, logs, findings, error texts, and the exit code of a command."""
 
 import asyncio
 import codecs
@@ -9,22 +9,19 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Never
 
 from typing_extensions import override
 
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.streams import UNENCODABLE
+from headrace.console.cli.streams import UNENCODABLE, ExitCode
 from headrace.errors import HeadraceError, class_and_message, message_of
 from headrace.errors.root import is_ours, origin
 from headrace.otp.process.process import CURRENT
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 _SENTENCES: Final = (HeadraceError, OSError, asyncio.CancelledError)
 """Errors whose text explains the failure without a line of code."""
@@ -199,25 +196,64 @@ def _has_colours() -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (sys.stderr.isatty() and os.environ.get("TERM") != "dumb")
 
 
-_UNCUT: Final = 100_000  # columns: no table is as wide
-_USUAL: Final = 80  # columns of a terminal that does not say how many it has
+class UsageError(HeadraceError):
+    """The arguments of a command do not fit together; its exit code is 2. `where` is the wrong option or argument."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where = where
+        super().__init__(f"{where}: {why}")
 
 
-def print_tables(*parts: "RenderableType") -> None:
-    """Print to stdout."""
-    console = stdout_console()
-    for part in parts:
-        console.print(part)
+class CommandFailed(HeadraceError):
+    """A command could not do its work; its exit code is 1."""
 
 
-def stdout_console() -> "Console":
-    """Return a console for stdout: as wide as the terminal or as COLUMNS says, and without a limit otherwise."""
-    from rich.console import Console
+def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> Never:
+    """Run a command on an event loop of its own, print its errors, and exit with its code."""
+    try:
+        code = asyncio.run(_awaited(work))
+    except ConfigError as error:
+        code = ExitCode.CONFIG
+        if as_json:
+            print_json({"exit_code": int(code), "findings": error.as_json()})
+        else:
+            print_findings(error)
+    except HeadraceError as error:
+        code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILED
+        if as_json:
+            print_json({"exit_code": int(code), "error": str(error)})
+        else:
+            print(f"headrace: {error}", file=sys.stderr)
+    sys.exit(code)
 
-    width = _UNCUT
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        width = min(int(columns), _UNCUT)
-    elif sys.stdout.isatty():
-        width = os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL
-    return Console(highlight=False, width=width)
+
+async def _awaited(work: Callable[[], Awaitable[ExitCode]]) -> ExitCode:
+    return await work()
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "job"), counted(1200, "job")
+    ('1 job', '1,200 jobs')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def is_confirmed(count: int, noun: str, verb: str, *, is_yes: bool) -> bool:
+    """Ask on the terminal whether to change `count` things; `is_yes` is the answer given before.
+
+    Raises `UsageError` where there is no terminal to ask on.
+    """
+    if is_yes or not count:
+        return True
+    found = f"{counted(count, noun)} {'matches' if count == 1 else 'match'}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--yes", f"{found}. Add --yes to {verb} them; there is no terminal to ask on")
+    print(f"{found}. {verb.capitalize()} them? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def iso(time: datetime | None) -> str | None:
+    """Return a time as ISO 8601."""
+    return None if time is None else time.isoformat()

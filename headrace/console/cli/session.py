@@ -10,11 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 from typing_extensions import override
 
 from headrace.config.keys.pipeline import ListenKeys
@@ -26,6 +23,9 @@ from headrace.pipeline.topology.run import DRAIN_SECONDS, RunOutcome
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 from headrace.telemetry.events import LOG
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
@@ -102,6 +102,10 @@ class ProgressLine:
 @contextmanager
 def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
     """Keep one line at the foot of the terminal; its last text stays when the block ends."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
     console = Console(stderr=True)
     rate_estimate = RateEstimate(clock)
     # What stages print goes above the line, unless it goes elsewhere.
@@ -131,12 +135,14 @@ def in_lines(clock: Clock) -> Iterator[ProgressLine]:
 
 
 class _AboveTheLine(logging.Handler):
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         super().__init__()
         self._console = console
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
+        from rich.text import Text
+
         with suppress(OSError):
             self._console.print(Text(self.format(record)), soft_wrap=True)
 

@@ -116,3 +116,5 @@ ColorOption = Annotated[
         is_eager=True,
     ),
 ]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

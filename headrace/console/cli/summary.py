@@ -1,17 +1,11 @@
 """The summary of a run, as table and JSON."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, JustifyMethod, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from headrace.console.cli.output import sentence, stdout_console
+from headrace.console.cli.output import counted, sentence
 from headrace.console.cli.streams import ExitCode
 from headrace.errors import HeadraceError
 from headrace.pipeline.topology.run import RunOutcome
@@ -121,18 +115,20 @@ class RunSummary:
             if outcome.reason is not None:
                 found.append(self.redactor(sentence(outcome.reason)))
             if outcome.events_failed:
-                found.append(f"{_events(outcome.events_failed)} failed, and went no further")
+                found.append(f"{counted(outcome.events_failed, 'event')} failed, and went no further")
             lost = outcome.events_lost - outcome.events_kept
             if lost > 0:
-                found.append(f"{_events(lost)} got lost on the way")
+                found.append(f"{counted(lost, 'event')} got lost on the way")
             found += _input_lost(outcome.input_lost)
             if outcome.events_kept:
                 wait = "waits" if outcome.events_kept == 1 else "wait"
-                found.append(f"{_events(outcome.events_kept)} did not go through, and {wait} in the dead letters")
+                found.append(
+                    f"{counted(outcome.events_kept, 'event')} did not go through, and {wait} in the dead letters"
+                )
             if not (found or outcome.is_completed or outcome.is_drained):
                 found.append("not all that was taken in went through")
         if self.jobs is not None and self.jobs.discarded:
-            found.append(f"{_jobs(self.jobs.discarded)} failed for good")
+            found.append(f"{counted(self.jobs.discarded, 'job')} failed for good")
         if self.is_cut_short:
             found.append("a second signal ended it before it was drained")
         return found
@@ -146,7 +142,7 @@ class RunSummary:
             left_out.update({reason: count for reason, count in stage.discarded.items() if reason not in _NO_WARNING})
         found = [_left_out(reason, count) for reason, count in left_out.items() if count]
         if self.jobs is not None and self.jobs.failed:
-            found.append(f"{_jobs(self.jobs.failed)} failed and will be tried again")
+            found.append(f"{counted(self.jobs.failed, 'job')} failed and will be tried again")
         for stage in self.snapshot.stages:
             found += [_refused(family) for family in stage.families if family.refused]
         return found
@@ -159,7 +155,7 @@ class RunSummary:
         if self.outcome is None:
             return "a signal ended it before it had started"
         end = "drained" if self.outcome.is_drained else "all stages have completed"
-        done = f"; {_jobs(self.jobs.completed)} completed" if self.jobs is not None else ""
+        done = f"; {counted(self.jobs.completed, 'job')} completed" if self.jobs is not None else ""
         if warnings:
             return f"{end}, but {' and '.join(warnings)}{done}"
         how = ": all that was taken in went through" if self.outcome.is_drained else ", and all events went through"
@@ -174,7 +170,7 @@ def _input_lost(lost: Mapping[str, int]) -> list[str]:
 
 def _left_out(reason: str, count: int) -> str:
     outcome = _KEPT.get(reason, f"left out as {reason}")
-    return f"{_events(count)} {'was' if count == 1 else 'were'} {outcome}"
+    return f"{counted(count, 'event')} {'was' if count == 1 else 'were'} {outcome}"
 
 
 def _refused(family: Family) -> str:
@@ -183,58 +179,6 @@ def _refused(family: Family) -> str:
     how = "left out" if spec.kind == "gauge" else "counted as other"
     sets = "1 label set" if spec.limit == 1 else f"{spec.limit:,} label sets"
     return f"{spec.name} reached its limit of {sets}, so that {samples} {how}"
-
-
-def _events(count: int) -> str:
-    return f"{count:,} event" if count == 1 else f"{count:,} events"
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job" if count == 1 else f"{count:,} jobs"
-
-
-def print_summary(name: str, file: str, url: str | None, summary: RunSummary) -> None:
-    """Print everything to stdout."""
-    console = stdout_console()
-    console.print(Text(f"{name}: {summary.status()} ({summary.seconds:.1f} s)"))
-    if summary.snapshot is not None:
-        console.print(stage_table(summary.snapshot.stages))
-        for stage in summary.snapshot.stages:
-            for family in stage.families:
-                console.print(metric_table(metric_rows(family)))
-    console.print(_next_steps(file, url, has_jobs=summary.jobs is not None))
-
-
-def stage_table(stages: Iterable[StageSnapshot]) -> Table:
-    """Return a table with the counts of each stage."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("stage", "kind", "received", "sent", "discarded", "errors", "busy"):
-        justify: JustifyMethod = "right" if heading in {"received", "sent", "busy"} else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
-    for stage in stages:
-        table.add_row(
-            Text(stage.name),
-            stage.kind.replace("_", "-"),
-            "" if stage.kind == "producer" else f"{stage.events_received:,}",
-            "" if stage.kind == "consumer" else f"{stage.events_sent:,}",
-            _counts(stage.discarded),
-            _counts(stage.errors),
-            f"{stage.busy_seconds:.2f} s",
-        )
-    return table
-
-
-def metric_table(metric: MetricSummary) -> RenderableType:
-    """Return a table of one metric, with a line for each row."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(overflow="fold")
-    for _ in range(3):
-        table.add_column(justify="right", overflow="fold")
-    for row in metric.rows:
-        table.add_row(Text(row.label or "(no labels)"), *_cells(row))
-    heading = Text(f"{metric.name} ({metric.kind})" + (f": {metric.help}" if metric.help else ""))
-    body: RenderableType = table if metric.rows else Text("nothing counted")
-    return Group(heading, Padding(body, (0, 0, 1, 2), expand=False))
 
 
 def summary_json(name: str, file: str, url: str | None, summary: RunSummary) -> dict[str, object]:
@@ -304,34 +248,3 @@ def _metric_json(stage: str, family: Family) -> dict[str, object]:
         for values, tally in family.tallies.items()
     ]
     return {"metric": spec.name, "kind": spec.kind, "stage": stage, "samples": samples, "refused": family.refused}
-
-
-def _counts(counts: Mapping[str, int]) -> Text:
-    return Text(", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
-
-
-def _cells(row: MetricRow) -> tuple[str, ...]:
-    value = "" if row.value is None else _number(row.value)
-    if row.count is None:
-        return (value,)
-    mean = f"mean {_number((row.value or 0) / row.count)}" if row.count else ""
-    return f"{row.count:,} x", mean, f"sum {value}"
-
-
-def _number(value: float) -> str:
-    if value == int(value):
-        return f"{int(value):,}"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
-
-
-def _next_steps(file: str, url: str | None, *, has_jobs: bool) -> RenderableType:
-    steps = Table(box=None, show_header=False, pad_edge=False)
-    steps.add_row(Text(f"headrace validate {file}"), Text("what the file describes, or all that is wrong in it"))
-    if has_jobs:
-        steps.add_row(Text(f"headrace jobs list {file}"), Text("its jobs; more by headrace jobs --help"))
-    if url is not None:
-        steps.add_row(
-            Text(f"{url}/metrics"), Text("these numbers for Prometheus, while it runs; /ready and /health too")
-        )
-    steps.add_row(Text("headrace run --help"), Text("how to run it with JSON logs, or until a signal ends it"))
-    return Group(Text("Where to look next"), Padding(steps, (0, 0, 0, 2), expand=False))

@@ -50,6 +50,11 @@ class Show(Consumer[object], StageType):
         self._thread: WorkerThread
         self._status: ConnectionStatus
 
+    @staticmethod
+    @override
+    def writes_to_stdout(options: BaseModel) -> bool:
+        return True
+
     @override
     def init(self) -> None:
         self._stream = sys.stdout if self._given is None else self._given

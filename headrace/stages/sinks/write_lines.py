@@ -109,6 +109,11 @@ class WriteLines(Consumer[object], StageType):
         self._thread.start()
         await self._thread.call(self._file.open)
 
+    @staticmethod
+    @override
+    def writes_to_stdout(options: BaseModel) -> bool:
+        return isinstance(options, WriteLinesOptions) and options.path == STANDARD_OUTPUT
+
     @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         data = self._lines(events)

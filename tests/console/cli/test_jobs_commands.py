@@ -269,7 +269,7 @@ def test_a_worker_that_nobody_knows_is_warned_of_and_its_job_kept() -> None:
     slip = called("enqueue", *store, "duoble", "number=1")
     assert (slip.exit_code, slip.stdout) == (0, "job 6 is enqueued\n")
     assert slip.stderr.startswith(
-        "headrace: no job in the store has the worker 'duoble' yet, and nobody checked its name"
+        "headrace: no job in the store has the worker 'duoble' yet, so its name and arguments are not checked"
     )
     known = called("enqueue", *store, "double", "number=1")
     assert (known.exit_code, known.stderr) == (0, "")

@@ -83,15 +83,20 @@ def test_validating_loads_no_server(tmp_path: Path) -> None:
     assert "headrace.stages.sources.generate" in loaded
 
 
-def test_a_run_without_a_listener_loads_no_http(tmp_path: Path) -> None:
-    finite = NUMBERS.replace("127.0.0.1:0", "off").replace("rate: 1000/s", "count: 2")
-    write(tmp_path, a_yaml=finite)
+def test_a_run_loads_only_what_its_config_names(tmp_path: Path) -> None:
+    stages = "{numbers: {type: generate, count: 1}, sink: {type: discard, subscribe_to: numbers}}"
+    write(tmp_path, a_yaml=f"listen: off\nstages: {stages}\n")
     code = (
-        "from headrace.console.cli.main import main\n"
-        "sys.argv = ['headrace', 'run', 'a.yaml']\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
+        "from headrace.console.cli.commands.run import RunOptions, run_file\n"
+        "assert run_file(RunOptions('a.yaml', log_level='warning')) == 0"
     )
-    assert not {"starlette", "uvicorn", "h11", "httpx2"} & modules_after(code, tmp_path)
+    loaded = modules_after(code, tmp_path)
+    libraries = {"starlette", "uvicorn", "h11", "httpx2", "prometheus_client", "rich", "sqlite3", "tomllib", "anyio"}
+    assert not libraries & loaded
+    ours = ("jobs", "config.jobs", "console.web", "dead_letters.service", "dead_letters.sqlite_store", "stages.sql")
+    more = ("http.server", "stages.edges.sqlite_log", "stages.files", "stages.windows")
+    assert not {f"headrace.{name}" for name in (*ours, *more)} & loaded
+    assert "headrace.stages.sources.generate" in loaded
 
 
 def test_whoever_reads_only_the_first_lines_gets_no_traceback(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from headrace.console.cli.output import print_json
-from headrace.console.cli.summary import RunSummary, print_summary, summary_json
+from headrace.console.cli.summary import RunSummary, summary_json
+from headrace.console.cli.tables import print_summary
 from headrace.pipeline.topology.run import RunOutcome
 from headrace.telemetry.counts import Family, FamilySpec
 from tests.console.cli.snapshots import snapshot, stage

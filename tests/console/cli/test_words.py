@@ -11,9 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace import __version__
-from headrace.console.cli.commands.jobs import table_of
 from headrace.console.cli.main import make_app
-from headrace.console.cli.output import print_tables
+from headrace.console.cli.tables import print_tables, table_of
 from tests.console.cli.command import HEADRACE, run, write
 
 ONCE = "listen: off\nstages: {a: {type: generate, count: 1}, b: {type: discard, subscribe_to: a}}\n"

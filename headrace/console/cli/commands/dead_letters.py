@@ -1,25 +1,78 @@
-"""Dead letters as tables for people."""
+"""The commands `headrace dead-letters ...`: list, show, replay and drop events that failed for good."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Final
 
 import typer
+from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
-from headrace.console.cli.commands.jobs import table_of
-from headrace.console.cli.dead_letter_selection import DeadLetterSelectionOptions, rate_of
-from headrace.console.cli.dead_letter_target import DeadLetterTarget, OpenDeadLetters
-from headrace.console.cli.job_selection import is_confirmed, numbers_of
-from headrace.console.cli.job_target import CommandFailed, UsageError
-from headrace.console.cli.options import JsonOption, StageOption, StoreOption, TargetArguments, YesOption
-from headrace.console.cli.output import print_json, print_tables
-from headrace.console.cli.streams import ExitCode
+from headrace.clock import utc_now
+from headrace.config.check.stage_names import stage_names
+from headrace.console.cli.output import CommandFailed, UsageError, counted, is_confirmed, run_command
+from headrace.console.cli.streams import ExitCode, JsonOption
+from headrace.console.cli.tables import lines_of, print_result, short, table_of, time_text
+from headrace.console.cli.target import (
+    DEAD_LETTERS,
+    OpenDeadLetters,
+    StoreOption,
+    Target,
+    TargetArguments,
+    YesOption,
+    numbers_of,
+)
 from headrace.dead_letters.dead_letter import LIST_CHARACTERS, DeadLetter, EventForm, dead_letter_json
 from headrace.dead_letters.store import DeadLetterFilter, DeadLetterStore
+from headrace.units import Rate, UnitError, parse_duration, parse_rate
 
-_SHORT = 60  # characters of an event or an error in a line of a list
+_NOUN: Final = "dead letter"
+_LINE_LENGTH: Final = 61  # characters of an event or an error that a list looks at: one more than it shows
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterSelectionOptions:
+    """The options that select dead letters; an empty one selects all."""
+
+    stages: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    older: str | None = None
+    is_all: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no option is given."""
+        return not (self.stages or self.errors or self.older or self.is_all)
+
+    def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> DeadLetterFilter:
+        """Return the same as a filter, for one pipeline alone if it is named. Raises `UsageError`."""
+        return DeadLetterFilter(
+            ids=frozenset(ids) or None,
+            pipeline=pipeline,
+            stages=frozenset(self.stages) or None,
+            errors=frozenset(self.errors) or None,
+            before=None if self.older is None else _ago(self.older),
+        )
+
+
+def rate_of(text: str) -> Rate:
+    """Return a rate. Raises `UsageError`."""
+    try:
+        return parse_rate(text)
+    except UnitError as error:
+        error_found = UsageError("--rate", str(error))
+    raise error_found
+
+
+def _ago(text: str) -> datetime:
+    try:
+        return utc_now() - timedelta(seconds=parse_duration(text))
+    except UnitError as error:
+        error_found = UsageError("--older", str(error))
+    except OverflowError:
+        error_found = UsageError("--older", f"{text} reaches back before the year 1: give a shorter time")
+    raise error_found
 
 
 def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool) -> Table:
@@ -30,10 +83,10 @@ def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool
             dead_letter.id,
             *((dead_letter.pipeline,) if with_pipeline else ()),
             dead_letter.stage,
-            _short(dead_letter.event),
-            _short(f"{dead_letter.error_type}: {dead_letter.error}"),
+            _line(dead_letter.event),
+            _line(f"{dead_letter.error_type}: {dead_letter.error}"),
             dead_letter.attempts,
-            f"{dead_letter.at:%Y-%m-%d %H:%M:%S}",
+            time_text(dead_letter.at),
             _state(dead_letter),
         )
         for dead_letter in dead_letters
@@ -43,8 +96,7 @@ def dead_letter_table(dead_letters: Sequence[DeadLetter], *, with_pipeline: bool
 
 def dead_letter_lines(dead_letter: DeadLetter) -> Table:
     """Return one whole dead letter as a table."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in (
+    values = (
         ("letter", dead_letter.id),
         ("pipeline", dead_letter.pipeline),
         ("stage", dead_letter.stage),
@@ -56,10 +108,8 @@ def dead_letter_lines(dead_letter: DeadLetter) -> Table:
         ("state", _state(dead_letter) or None),
         ("error", f"{dead_letter.error_type}: {dead_letter.error}"),
         ("traceback", dead_letter.traceback.rstrip()),
-    ):
-        if value is not None:
-            table.add_row(Text(name), Text(printable(str(value))))
-    return table
+    )
+    return lines_of((name, printable(str(value))) for name, value in values if value is not None)
 
 
 def printable(text: str) -> str:
@@ -83,9 +133,8 @@ def _state(dead_letter: DeadLetter) -> str:
     return "" if dead_letter.is_replayable else "not replayable"
 
 
-def _short(text: str) -> str:
-    line = printable(text.partition("\n")[0][: _SHORT + 1])
-    return line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"
+def _line(text: str) -> str:
+    return short(printable(text.partition("\n")[0][:_LINE_LENGTH]))
 
 
 DeadLetterChange = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
@@ -145,51 +194,42 @@ def cancelling(rate: str | None) -> DeadLetterVerb:
 
 
 async def list_dead_letters(
-    target: DeadLetterTarget, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
+    target: Target, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
 ) -> ExitCode:
     """Print dead letters, newest first."""
-    async with target.opened() as dead_letters:
-        which = replace(
-            selection.filter(dead_letters.pipeline), is_waiting_for_replay=True if page.only_waiting else None
-        )
-        found = await dead_letters.store.find(
-            replace(which, before_id=page.before_id), page.limit, most_characters=LIST_CHARACTERS
-        )
+    async with target.dead_letters() as dead_letters:
+        waiting = True if page.only_waiting else None
+        which = replace(selection.filter(dead_letters.pipeline), is_waiting_for_replay=waiting)
+        wanted = replace(which, before_id=page.before_id)
+        found = await dead_letters.store.find(wanted, page.limit, most_characters=LIST_CHARACTERS)
         total = await dead_letters.store.count(which)
-    if as_json:
-        values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
-        print_json({"exit_code": 0, "total": total, "dead_letters": values})
-    else:
-        print_tables(
-            dead_letter_table(found, with_pipeline=target.file is None), f"{len(found):,} of {_counted(total)}"
-        )
-        if len(found) == page.limit < total:
-            print_tables(f"the next ones: --before {found[-1].id}")
-    return ExitCode.FINE
+    values = [dead_letter_json(dead_letter, is_whole=False) for dead_letter in found]
+    parts: list[RenderableType] = [
+        dead_letter_table(found, with_pipeline=target.file is None),
+        f"{len(found):,} of {counted(total, _NOUN)}",
+    ]
+    if len(found) == page.limit < total:
+        parts.append(f"the next ones: --before {found[-1].id}")
+    return print_result({"total": total, "dead_letters": values}, *parts, as_json=as_json)
 
 
-async def show_dead_letters(target: DeadLetterTarget, *, as_json: bool) -> ExitCode:
+async def show_dead_letters(target: Target, *, as_json: bool) -> ExitCode:
     """Print whole dead letters. Raises `CommandFailed` when one does not exist."""
     numbers = numbers_of(target.arguments, "a letter")
     if not numbers:
         raise UsageError("NUMBER", "name the letters by their numbers, as in headrace dead-letters show shop.yaml 17")
-    async with target.opened() as dead_letters:
+    async with target.dead_letters() as dead_letters:
         which = DeadLetterFilter(ids=frozenset(numbers), pipeline=dead_letters.pipeline)
         found = await dead_letters.store.find(which, len(numbers), is_newest_first=False)
     missing = sorted(set(numbers) - {dead_letter.id for dead_letter in found})
     if missing:
         raise NoDeadLetter(missing[0], dead_letters.pipeline)
-    if as_json:
-        print_json(
-            {"exit_code": 0, "dead_letters": [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]}
-        )
-    else:
-        print_tables(*(dead_letter_lines(dead_letter) for dead_letter in found))
-    return ExitCode.FINE
+    values = [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]
+    return print_result({"dead_letters": values}, *map(dead_letter_lines, found), as_json=as_json)
 
 
 async def change_dead_letters(
-    target: DeadLetterTarget,
+    target: Target,
     selection: DeadLetterSelectionOptions,
     verb: DeadLetterVerb,
     *,
@@ -201,24 +241,18 @@ async def change_dead_letters(
     if not numbers and selection.is_empty:
         why = f"say which letters to {verb.name}: by their numbers, or by --stage, --error, --older or --all"
         raise UsageError("NUMBER", why)
-    async with target.opened() as dead_letters:
+    async with target.dead_letters() as dead_letters:
+        store = dead_letters.store
         which = selection.filter(dead_letters.pipeline, numbers)
-        if not numbers:
-            count = await dead_letters.store.count(which)
-            if count and not is_confirmed(
-                f"{_counted(count)} {'matches' if count == 1 else 'match'}", verb.name, is_yes=is_yes
-            ):
-                return ExitCode.FAILED
-        changed = await verb.change(dead_letters.store, which)
+        if not numbers and not is_confirmed(await store.count(which), _NOUN, verb.name, is_yes=is_yes):
+            return ExitCode.FAILED
+        changed = await verb.change(store, which)
         unknown_stages = await _unknown_stages(dead_letters, which) if verb.is_replay else []
     missed = max(0, len(set(numbers)) - changed)
-    if as_json:
-        print_json(
-            {"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed, "no_stage": unknown_stages}
-        )
-    else:
-        print_tables(_message(changed, verb), *_remarks(missed, unknown_stages))
-    return ExitCode.FAILED if missed else ExitCode.FINE
+    message = f"{counted(changed, _NOUN)} {(changed == 1 and verb.past_of_one) or verb.past}"
+    values = {"changed": changed, "unchanged": missed, "no_stage": unknown_stages}
+    code = ExitCode.FAILED if missed else ExitCode.FINE
+    return print_result(values, message, *_remarks(missed, unknown_stages), as_json=as_json, code=code)
 
 
 async def _unknown_stages(dead_letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
@@ -226,15 +260,7 @@ async def _unknown_stages(dead_letters: OpenDeadLetters, which: DeadLetterFilter
     if dead_letters.config is None:
         return []
     waiting = frozenset(await dead_letters.store.waiting(dead_letters.config.name))
-    return dead_letters.unknown_stages(waiting & (which.stages or waiting))
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} dead letter" if count == 1 else f"{count:,} dead letters"
-
-
-def _message(count: int, verb: DeadLetterVerb) -> str:
-    return f"{_counted(count)} {(count == 1 and verb.past_of_one) or verb.past}"
+    return sorted((waiting & (which.stages or waiting)) - stage_names(dead_letters.config.stages))
 
 
 def _remarks(missed: int, unknown_stages: Sequence[str]) -> list[str]:
@@ -244,6 +270,9 @@ def _remarks(missed: int, unknown_stages: Sequence[str]) -> list[str]:
     return remarks + [f"the config has no stage {stage!r}: its letters wait until it has" for stage in unknown_stages]
 
 
+StageOption = Annotated[
+    list[str] | None, typer.Option("--stage", help="Only letters of this stage; may be given again.", metavar="STAGE")
+]
 ShownDeadLetters = Annotated[
     list[str] | None,
     typer.Argument(help="The config file (not with --store), then numbers of letters.", metavar="[FILE] NUMBER..."),
@@ -279,32 +308,20 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, the newest first: headrace dead-letters list FILE."""
-    from headrace.console.cli.dead_letter_target import DeadLetterTarget
-    from headrace.console.cli.job_target import run_command
-
     selection = _selection(stage, error, older)
     page = Page(limit, before, only_waiting=waiting)
-    raise typer.Exit(
-        run_command(
-            lambda: list_dead_letters(
-                DeadLetterTarget.of(arguments or [], store, are_more=False), selection, page, as_json=as_json
-            ),
-            as_json=as_json,
-        )
+    run_command(
+        lambda: list_dead_letters(
+            Target.of(DEAD_LETTERS, arguments, store, are_more=False), selection, page, as_json=as_json
+        ),
+        as_json=as_json,
     )
 
 
 @app.command()
 def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show whole dead letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
-    from headrace.console.cli.dead_letter_target import DeadLetterTarget
-    from headrace.console.cli.job_target import run_command
-
-    raise typer.Exit(
-        run_command(
-            lambda: show_dead_letters(DeadLetterTarget.of(arguments or [], store), as_json=as_json), as_json=as_json
-        )
-    )
+    run_command(lambda: show_dead_letters(Target.of(DEAD_LETTERS, arguments, store), as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -325,21 +342,16 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
 
     A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
     """
-    from headrace.console.cli.dead_letter_target import DeadLetterTarget
-    from headrace.console.cli.job_target import run_command
-
     selection = _selection(stage, error, older, every=every)
-    raise typer.Exit(
-        run_command(
-            lambda: change_dead_letters(
-                DeadLetterTarget.of(arguments or [], store),
-                selection,
-                cancelling(rate) if cancel else replaying(rate),
-                is_yes=yes,
-                as_json=as_json,
-            ),
+    run_command(
+        lambda: change_dead_letters(
+            Target.of(DEAD_LETTERS, arguments, store),
+            selection,
+            cancelling(rate) if cancel else replaying(rate),
+            is_yes=yes,
             as_json=as_json,
-        )
+        ),
+        as_json=as_json,
     )
 
 
@@ -356,23 +368,16 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """Delete dead letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
-    from headrace.console.cli.dead_letter_target import DeadLetterTarget
-    from headrace.console.cli.job_target import run_command
-
     selection = _selection(stage, error, older, every=every)
-    raise typer.Exit(
-        run_command(
-            lambda: change_dead_letters(
-                DeadLetterTarget.of(arguments or [], store), selection, DROPPING, is_yes=yes, as_json=as_json
-            ),
-            as_json=as_json,
-        )
+    run_command(
+        lambda: change_dead_letters(
+            Target.of(DEAD_LETTERS, arguments, store), selection, DROPPING, is_yes=yes, as_json=as_json
+        ),
+        as_json=as_json,
     )
 
 
 def _selection(
     stage: list[str] | None, error: list[str] | None, older: str | None, *, every: bool = False
-) -> "DeadLetterSelectionOptions":
-    from headrace.console.cli.dead_letter_selection import DeadLetterSelectionOptions
-
+) -> DeadLetterSelectionOptions:
     return DeadLetterSelectionOptions(tuple(stage or ()), tuple(error or ()), older, every)

@@ -1,43 +1,100 @@
-"""Jobs as tables for people, and as plain values."""
+"""The commands `headrace jobs ...`: list, show, enqueue and change jobs."""
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
-from headrace.console.cli.job_selection import Selection, is_confirmed, named_values, numbers_of
-from headrace.console.cli.job_target import EXAMPLE, Target, UsageError
-from headrace.console.cli.options import JsonOption, StoreOption, YesOption
-from headrace.console.cli.output import print_json, print_tables
-from headrace.console.cli.streams import ExitCode
+from headrace.console.cli.output import UsageError, counted, is_confirmed, iso, run_command
+from headrace.console.cli.streams import ExitCode, JsonOption
+from headrace.console.cli.tables import lines_of, print_result, short, table_of, time_text
+from headrace.console.cli.target import JOBS, StoreOption, Target, YesOption, numbers_of
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.advance import AdvancerStore
 from headrace.jobs.flows.workflow import retry_flow
-from headrace.jobs.job import STATES, Job, JobState, NewJob, after
+from headrace.jobs.job import STATES, Inserted, Job, JobState, NewJob, after
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.rules.job_filter import JobFilter, Scalar
 from headrace.jobs.rules.limits import NAME, is_name
 from headrace.units import UnitError, parse_duration
 
-_ARGS_LENGTH = 60  # characters of args in a line of a list
-_ERROR_LENGTH = 60  # characters of the last error in a line of a list
+_ARGUMENT: Final = "args."
+"""With what a word begins that asks for an argument of jobs, as in args.region=eu."""
 
 
-def table_of(headings: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Table:
-    """Return a table of texts; columns in `right` are set to the right."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
-    return table
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The options that select jobs; an empty one selects nothing by itself."""
+
+    states: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    workers: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    args: Sequence[str] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said."""
+        return not (self.states or self.queues or self.workers or self.tags or self.args)
+
+    def with_arguments(self, arguments: Sequence[str]) -> tuple["Selection", tuple[str, ...]]:
+        """Return the same with what words such as args.region=eu ask for, and the other words. Raises `UsageError`."""
+        asked = [argument for argument in arguments if argument.startswith(_ARGUMENT)]
+        for argument in asked:
+            name, sign, _ = argument.removeprefix(_ARGUMENT).partition("=")
+            if not (name and sign):
+                raise UsageError("args.", f"{argument!r} is no argument: write args.region=eu, a name and its value")
+        args = (*self.args, *(argument.removeprefix(_ARGUMENT) for argument in asked))
+        return replace(self, args=args), tuple(argument for argument in arguments if argument not in asked)
+
+    def filter(self, ids: Iterable[int] = (), before_id: int | None = None) -> JobFilter:
+        """Return the same as a filter. Raises `UsageError`."""
+        numbers = frozenset(ids)
+        return JobFilter(
+            ids=numbers or None,
+            states=frozenset(map(_state, self.states)) or None,
+            queues=frozenset(self.queues) or None,
+            workers=frozenset(self.workers) or None,
+            tags=frozenset(tag.strip().lower() for tag in self.tags) or None,
+            args={path: _scalar(path, value) for path, value in named_values("--args", self.args).items()},
+            before_id=before_id,
+        )
+
+
+def named_values(where: str, arguments: Sequence[str]) -> dict[str, object]:
+    """Return `name=value` words as values: JSON where it is some, and text otherwise. Raises `UsageError`."""
+    found: dict[str, object] = {}
+    for argument in arguments:
+        name, sign, text = argument.partition("=")
+        if not (name and sign):
+            raise UsageError(where, f"{argument!r} is no argument: write name=value, as in sku=abc or number=7")
+        if name in found:
+            raise UsageError(where, f"the argument {name} is there twice: give it one value")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+def _state(argument: str) -> JobState:
+    for state in STATES:
+        if state == argument:
+            return state
+    raise UsageError("--state", f"{argument!r} is no state of a job: write one of {', '.join(STATES)}")
+
+
+def _scalar(path: str, value: object) -> Scalar:
+    if isinstance(value, Mapping | list):
+        raise UsageError("--args", f"the value of {path} must be text, a number, true, false or null")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
 
 
 def job_table(jobs: Sequence[Job]) -> Table:
@@ -48,10 +105,10 @@ def job_table(jobs: Sequence[Job]) -> Table:
             job.state,
             job.queue,
             job.worker,
-            _short(json.dumps(job.args, ensure_ascii=False), _ARGS_LENGTH),
+            short(json.dumps(job.args, ensure_ascii=False)),
             f"{job.attempt}/{job.max_attempts}",
             _when(job),
-            _short(last_error(job), _ERROR_LENGTH),
+            short(last_error(job)),
         )
         for job in jobs
     ]
@@ -69,14 +126,16 @@ def last_error(job: Job) -> str:
 
 
 def job_lines(job: Job) -> Table:
-    """Return all there is about one job."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in job_values(job).items():
-        if name != "errors" and value not in (None, [], {}):
-            table.add_row(Text(name), Text(_text(value)))
-    for error in job.errors:
-        table.add_row(Text(f"error of attempt {error.attempt}"), Text(f"{_iso(error.at)} {error.error}"))
-    return table
+    """Return everything about one job."""
+    values = job_values(job).items()
+    lines = [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values
+        if name != "errors" and value not in (None, [], {})
+    ]
+    return lines_of(
+        [*lines, *((f"error of attempt {one.attempt}", f"{iso(one.at)} {one.error}") for one in job.errors)]
+    )
 
 
 def job_values(job: Job) -> dict[str, object]:
@@ -92,33 +151,20 @@ def job_values(job: Job) -> dict[str, object]:
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "priority": job.priority,
-        "inserted_at": _iso(job.inserted_at),
-        "scheduled_at": _iso(job.scheduled_at),
-        "attempted_at": _iso(job.attempted_at),
-        "completed_at": _iso(job.completed_at),
-        "cancelled_at": _iso(job.cancelled_at),
-        "discarded_at": _iso(job.discarded_at),
+        "inserted_at": iso(job.inserted_at),
+        "scheduled_at": iso(job.scheduled_at),
+        "attempted_at": iso(job.attempted_at),
+        "completed_at": iso(job.completed_at),
+        "cancelled_at": iso(job.cancelled_at),
+        "discarded_at": iso(job.discarded_at),
         "attempted_by": job.attempted_by,
-        "errors": [{"attempt": one.attempt, "at": _iso(one.at), "error": one.error} for one in job.errors],
+        "errors": [{"attempt": one.attempt, "at": iso(one.at), "error": one.error} for one in job.errors],
     }
 
 
 def _when(job: Job) -> str:
     ended = job.completed_at or job.cancelled_at or job.discarded_at
-    at = ended or (job.attempted_at if job.state == "executing" else job.scheduled_at)
-    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+    return time_text(ended or (job.attempted_at if job.state == "executing" else job.scheduled_at))
 
 
 JobChange = Callable[[AdvancerStore, JobFilter], Awaitable[list[int]]]
@@ -159,66 +205,52 @@ async def list_jobs(
     """Print the newest jobs first."""
     selection, others = selection.with_arguments(target.arguments)
     if others:
-        raise UsageError("FILE", f"unexpected argument {others[0]!r}: {EXAMPLE}")
+        raise UsageError("FILE", f"unexpected argument {others[0]!r}: {JOBS.example}")
     which = selection.filter(before_id=before_id)
-    async with target.opened("finds", must_have_jobs=True) as jobs:
+    async with target.store("finds", must_have_jobs=True) as jobs:
         found = await jobs.store.find(which, limit)
         total = await jobs.store.count(which)
-    if as_json:
-        print_json({"exit_code": 0, "total": total, "jobs": [job_values(job) for job in found]})
-    else:
-        print_tables(job_table(found), f"{len(found):,} of {_jobs(total)}")
-        if len(found) < total and found:
-            print_tables(f"the next ones: --before {found[-1].id}")
-    return ExitCode.FINE
+    parts: list[RenderableType] = [job_table(found), f"{len(found):,} of {counted(total, 'job')}"]
+    if 0 < len(found) < total:
+        parts.append(f"the next ones: --before {found[-1].id}")
+    return print_result({"total": total, "jobs": list(map(job_values, found))}, *parts, as_json=as_json)
 
 
 async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
-    """Print all there is about some jobs; raises `NoJob`."""
-    numbers = numbers_of(target.arguments)
+    """Print everything about some jobs. Raises `NoJob`."""
+    numbers = numbers_of(target.arguments, "a job")
     if not numbers:
         raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
-    async with target.opened("finds", must_have_jobs=True) as jobs:
-        found = [(number, await jobs.store.get(number)) for number in numbers]
-    there = [job for _, job in found if job is not None]
-    missing = [number for number, job in found if job is None]
-    if missing:
-        raise NoJob(missing[0])
-    if as_json:
-        print_json({"exit_code": 0, "jobs": [job_values(job) for job in there]})
-    else:
-        print_tables(*(job_lines(job) for job in there))
-    return ExitCode.FINE
+    found: list[Job] = []
+    async with target.store("finds", must_have_jobs=True) as jobs:
+        for number in numbers:
+            job = await jobs.store.get(number)
+            if job is None:
+                raise NoJob(number)
+            found.append(job)
+    return print_result({"jobs": list(map(job_values, found))}, *map(job_lines, found), as_json=as_json)
 
 
 async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool, as_json: bool) -> ExitCode:
-    """Change jobs by their numbers at once; those of a filter once it is said how many they are, and agreed to."""
+    """Change jobs: by number at once, by a filter after their count is confirmed."""
     selection, others = selection.with_arguments(target.arguments)
-    numbers = numbers_of(others)
+    numbers = numbers_of(others, "a job")
     if not numbers and selection.is_empty:
-        raise UsageError(
-            "NUMBER",
-            f"say which jobs to {verb.name}: by their numbers, or by --state, --queue, --worker, --tag or args.x=7",
-        )
+        why = "by their numbers, or by --state, --queue, --worker, --tag or args.x=7"
+        raise UsageError("NUMBER", f"say which jobs to {verb.name}: {why}")
     which = selection.filter(numbers)
     if verb.left_out and not numbers and which.states is None:
         which = replace(which, states=frozenset(STATES) - verb.left_out)
-    async with target.opened("finds", "changes", must_have_jobs=True) as jobs:
-        if not numbers:
-            count = await jobs.store.count(which)
-            if count and not is_confirmed(
-                f"{_jobs(count)} {'matches' if count == 1 else 'match'}", verb.name, is_yes=is_yes
-            ):
-                return ExitCode.FAILED
+    async with target.store("finds", "changes", must_have_jobs=True) as jobs:
+        if not numbers and not is_confirmed(await jobs.store.count(which), "job", verb.name, is_yes=is_yes):
+            return ExitCode.FAILED
         changed = await verb.change(jobs.store, which)
     missed = sorted(set(numbers) - set(changed))
-    if as_json:
-        print_json({"exit_code": int(bool(missed)), "changed": changed, "unchanged": missed})
-    else:
-        print_tables(f"{_jobs(len(changed))} {verb.past}")
-        if missed:
-            print_tables(f"left as they are, or not there: {', '.join(map(str, missed))}")
-    return ExitCode.FAILED if missed else ExitCode.FINE
+    parts = [f"{counted(len(changed), 'job')} {verb.past}"]
+    if missed:
+        parts.append(f"left as they are, or not there: {', '.join(map(str, missed))}")
+    code = ExitCode.FAILED if missed else ExitCode.FINE
+    return print_result({"changed": changed, "unchanged": missed}, *parts, as_json=as_json, code=code)
 
 
 async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool) -> ExitCode:
@@ -229,37 +261,36 @@ async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool)
         )
     worker, *pairs = target.arguments
     args = named_values("NAME=VALUE", pairs)
-    async with target.opened("inserts", "finds", imports=True) as jobs:
+    async with target.store("inserts", "finds", imports=True) as jobs:
         job = _new(jobs, worker, args, options)
-        warning = await _doubt(jobs, job)
+        warning = await _warning(jobs, job)
         (inserted,) = await jobs.insert([job])
     if warning is not None:
         print(f"headrace: {warning}", file=sys.stderr)
-    number = None if inserted is None else inserted.id
-    is_conflict = inserted is not None and inserted.is_conflict
-    if as_json:
-        doubt = {} if warning is None else {"warning": warning}
-        print_json({"exit_code": 0, "id": number, "is_conflict": is_conflict, **doubt})
-    elif number is None:
-        print_tables("a middleware dropped the job")
-    else:
-        print_tables(f"job {number} is there already, and the same" if is_conflict else f"job {number} is enqueued")
-    return ExitCode.FINE
+    values = {} if warning is None else {"warning": warning}
+    if inserted is None:
+        dropped = {"id": None, "is_conflict": False, **values}
+        return print_result(dropped, "a middleware dropped the job", as_json=as_json)
+    return print_inserted(inserted, as_json=as_json, **values)
 
 
-async def _doubt(jobs: Jobs, job: NewJob) -> str | None:
-    """Return what is to be said of a worker that neither the modules nor the jobs of the store know."""
+def print_inserted(inserted: Inserted, *, as_json: bool, **values: object) -> ExitCode:
+    """Print the number of an enqueued job, or of the job that it duplicates."""
+    conflict = f"job {inserted.id} is there already, and the same"
+    sentence = conflict if inserted.is_conflict else f"job {inserted.id} is enqueued"
+    document = {"id": inserted.id, "is_conflict": inserted.is_conflict, **values}
+    return print_result(document, sentence, as_json=as_json)
+
+
+async def _warning(jobs: Jobs, job: NewJob) -> str | None:
+    """Return a warning about a worker that neither the modules nor the jobs of the store know."""
     is_known = jobs.catalogue.get(job.worker) is not None
     if is_known or await jobs.store.has(JobFilter(workers=frozenset({job.worker}))):
         return None
     return (
-        f"no job in the store has the worker {job.worker!r} yet, and nobody checked its name and arguments: it waits "
+        f"no job in the store has the worker {job.worker!r} yet, so its name and arguments are not checked: it waits "
         "until some process has that worker; name the config with its module in place of the store to have them checked"
     )
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job" if count == 1 else f"{count:,} jobs"
 
 
 def _new(jobs: Jobs, worker: str, args: dict[str, object], options: EnqueueOptions) -> NewJob:
@@ -342,26 +373,17 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest first: headrace jobs list FILE."""
-    from headrace.console.cli.job_selection import Selection
-    from headrace.console.cli.job_target import Target, run_command
-
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
-    raise typer.Exit(
-        run_command(
-            lambda: list_jobs(Target.of(arguments or [], store), selection, limit, before, as_json=as_json),
-            as_json=as_json,
-        )
+    run_command(
+        lambda: list_jobs(Target.of(JOBS, arguments, store), selection, limit, before, as_json=as_json),
+        as_json=as_json,
     )
 
 
 @app.command()
 def show(arguments: ShownJobs = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
-    from headrace.console.cli.job_target import Target, run_command
-
-    raise typer.Exit(
-        run_command(lambda: show_jobs(Target.of(arguments or [], store), as_json=as_json), as_json=as_json)
-    )
+    run_command(lambda: show_jobs(Target.of(JOBS, arguments, store), as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -379,12 +401,8 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
 
     With a FILE the worker and its arguments are checked first.
     """
-    from headrace.console.cli.job_target import Target, run_command
-
     new = EnqueueOptions(queue, delay, priority, tuple(tag or ()))
-    raise typer.Exit(
-        run_command(lambda: enqueue_job(Target.of(arguments or [], store), new, as_json=as_json), as_json=as_json)
-    )
+    run_command(lambda: enqueue_job(Target.of(JOBS, arguments, store), new, as_json=as_json), as_json=as_json)
 
 
 def _change(name: str, text: str) -> None:
@@ -402,17 +420,10 @@ def _change(name: str, text: str) -> None:
         yes: YesOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        from headrace.console.cli.job_selection import Selection
-        from headrace.console.cli.job_target import Target, run_command
-
         selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
-        raise typer.Exit(
-            run_command(
-                lambda: change_jobs(
-                    Target.of(arguments or [], store), VERBS[name], selection, is_yes=yes, as_json=as_json
-                ),
-                as_json=as_json,
-            )
+        run_command(
+            lambda: change_jobs(Target.of(JOBS, arguments, store), VERBS[name], selection, is_yes=yes, as_json=as_json),
+            as_json=as_json,
         )
 
     app.command(name, help=f"{text}: headrace jobs {name} FILE NUMBER..., or by a filter.")(command)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,12 +19,12 @@ from headrace.config.check.config import Config
 from headrace.config.files import load_file
 from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.job_target import UsageError
 from headrace.console.cli.output import (
     JsonFormatter,
     LevelName,
     LineFormatter,
     LogFormat,
+    UsageError,
     logging_to,
     print_findings,
     print_json,
@@ -32,22 +32,19 @@ from headrace.console.cli.output import (
 )
 from headrace.console.cli.session import Listening, ProgressLine, RunPlan, in_lines, on_terminal, run_until_end
 from headrace.console.cli.streams import Color, ColorOption, ExitCode
-from headrace.console.cli.summary import JobsSummary, RunSummary, print_summary, summary_json
+from headrace.console.cli.summary import JobsSummary, RunSummary, summary_json
 from headrace.http.address import Address, ListenFailed, bind, port_of
-from headrace.jobs.job import Job
 from headrace.pipeline.topology.run import DRAIN_SECONDS
-from headrace.stages.files.output_file import STANDARD_OUTPUT
-from headrace.stages.sinks.show import Show
-from headrace.stages.sinks.write_lines import WriteLinesOptions
 from headrace.telemetry.events import LOG
+
+if TYPE_CHECKING:
+    from headrace.jobs.job import Job
 
 
 def stdout_stages(config: Config) -> Iterator[str]:
     """Yield the names of the stages that write events to standard output."""
     for stage in config.stages:
-        options = stage.options
-        is_file = isinstance(options, WriteLinesOptions) and options.path == STANDARD_OUTPUT
-        if is_file or issubclass(stage.type.stage, Show):
+        if stage.type.declares.writes_to_stdout(stage.options):
             yield stage.name
 
 
@@ -79,7 +76,7 @@ class ExitBound:
         end_process(code)
 
 
-def name_running(jobs: Sequence[Job]) -> bool:
+def name_running(jobs: "Sequence[Job]") -> bool:
     """Log the jobs that still run in threads; return whether there are any, and the OS process must be ended."""
     if jobs:
         names = ", ".join(f"{job.id} ({job.worker})" for job in jobs)
@@ -257,6 +254,8 @@ def _end(options: RunOptions, pipeline: Pipeline, listening: Listening | None, s
     if options.as_json:
         print_json(summary_json(pipeline.name, options.file, url, summary))
     elif (sys.stdout.isatty() and not options.is_quiet) if options.summary is None else options.summary:
+        from headrace.console.cli.tables import print_summary
+
         print_summary(pipeline.name, options.file, url, summary)
     return code
 
@@ -284,6 +283,10 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def run(  # noqa: PLR0913 - to typer each option is a parameter
     file: Annotated[list[str], typer.Argument(help="The config file: YAML, JSON or TOML.", metavar="FILE")],
     *,

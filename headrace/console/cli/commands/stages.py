@@ -1,4 +1,4 @@
-"""The commands `headrace stages ...`."""
+"""The commands `headrace stages ...`: list, pause, resume and change the stages of a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
@@ -6,54 +6,51 @@ from urllib.parse import quote
 
 import typer
 from pydantic import ValidationError
+from rich.console import RenderableType
 
-from headrace.console.cli.commands.jobs import table_of
-from headrace.console.cli.job_target import UsageError
-from headrace.console.cli.options import JsonOption
-from headrace.console.cli.output import print_json, print_tables
-from headrace.console.cli.run_target import RunClient, RunTarget, UnexpectedResponse
-from headrace.console.cli.streams import ExitCode
+from headrace.console.cli.output import UsageError, run_command
+from headrace.console.cli.streams import ExitCode, JsonOption
+from headrace.console.cli.tables import print_result, table_of
+from headrace.console.cli.target import RUN, RunClient, Target, UnexpectedResponse, UrlOption
 from headrace.console.web.api.models import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
 
 
-async def list_stages(target: RunTarget, *, as_json: bool) -> ExitCode:
+async def list_stages(target: Target, *, as_json: bool) -> ExitCode:
     """Print the stages of a run."""
-    client = target.client()
+    client = target.api()
     found = await client.ask("GET", "/api/stages")
-    if as_json:
-        print_json({"exit_code": 0, **found})
-    else:
-        listed = _listed(client, found)
-        print_tables(
-            f"the pipeline {listed.pipeline} is {listed.state}",
-            table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS),
-        )
-        print_tables(*(stage.stall for stage in listed.stages if stage.stall is not None))
-    return ExitCode.FINE
+    parts = [] if as_json else _parts(_listed(client, found))
+    return print_result(found, *parts, as_json=as_json)
 
 
-async def pause_stages(target: RunTarget, *, is_paused: bool, as_json: bool) -> ExitCode:
+def _parts(listed: StageList) -> list[RenderableType]:
+    table = table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS)
+    stalls = [stage.stall for stage in listed.stages if stage.stall is not None]
+    return [f"the pipeline {listed.pipeline} is {listed.state}", table, *stalls]
+
+
+async def pause_stages(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
     """Pause or resume stages, one after another; an error leaves the stages before it paused or resumed."""
     names = target.arguments
     verb = "pause" if is_paused else "resume"
     if not names:
         raise UsageError("NAME", f"name the stages, as in headrace stages {verb} shop.yaml priced")
-    client = target.client()
+    client = target.api()
     stages = [await client.ask("POST", f"{_path(name)}/{verb}", {}) for name in names]
-    return _print_changed(f"{verb}d: {', '.join(names)}", stages, as_json=as_json)
+    return print_result({"stages": stages}, f"{verb}d: {', '.join(names)}", as_json=as_json)
 
 
-async def change_stage(target: RunTarget, change: Mapping[str, object], *, as_json: bool) -> ExitCode:
+async def change_stage(target: Target, change: Mapping[str, object], *, as_json: bool) -> ExitCode:
     """Change one stage, all of it or nothing."""
     if len(target.arguments) != 1:
         raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
     if not change:
         raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
     (name,) = target.arguments
-    stage = await target.client().ask("PATCH", _path(name), change)
-    return _print_changed(f"changed: {name}", [stage], as_json=as_json)
+    stage = await target.api().ask("PATCH", _path(name), change)
+    return print_result({"stages": [stage]}, f"changed: {name}", as_json=as_json)
 
 
 def change_json(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
@@ -108,14 +105,6 @@ def _row(stage: StageValues) -> Sequence[object]:
     return (stage.name, stage.type or stage.kind, state, *(f"{count:,}" for count in counts), stage.concurrency, asks)
 
 
-def _print_changed(sentence: str, stages: Sequence[dict[str, object]], *, as_json: bool) -> ExitCode:
-    if as_json:
-        print_json({"exit_code": 0, "stages": stages})
-    else:
-        print_tables(sentence)
-    return ExitCode.FINE
-
-
 RunArguments = Annotated[
     list[str] | None, typer.Argument(help="The config file of the run (not with --url).", metavar="[FILE]")
 ]
@@ -127,37 +116,25 @@ One = Annotated[
     list[str] | None,
     typer.Argument(help="The config file of the run (not with --url), then the stage.", metavar="[FILE] NAME"),
 ]
-Url = Annotated[
-    str | None,
-    typer.Option(help="Where the run listens, instead of its file; HEADRACE_TOKEN is its token.", metavar="URL"),
-]
-
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="List, pause, resume and change the stages of a run."
 )
 
 
 @app.command("list")
-def list_(arguments: RunArguments = None, *, url: Url = None, as_json: JsonOption = False) -> None:
+def list_(arguments: RunArguments = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """List stages with their state, counts and demand: headrace stages list FILE."""
-    from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.run_target import RunTarget
-
-    raise typer.Exit(
-        run_command(
-            lambda: list_stages(RunTarget.of(arguments or [], url, are_more=False), as_json=as_json), as_json=as_json
-        )
-    )
+    run_command(lambda: list_stages(Target.of(RUN, arguments, url, are_more=False), as_json=as_json), as_json=as_json)
 
 
 @app.command()
-def pause(arguments: StageNameArgument = None, *, url: Url = None, as_json: JsonOption = False) -> None:
+def pause(arguments: StageNameArgument = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """Give stages no new events; work in progress continues: headrace stages pause FILE NAME..."""
     _pause(arguments, url, is_paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(arguments: StageNameArgument = None, *, url: Url = None, as_json: JsonOption = False) -> None:
+def resume(arguments: StageNameArgument = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """Resume paused stages: headrace stages resume FILE NAME..."""
     _pause(arguments, url, is_paused=False, as_json=as_json)
 
@@ -166,7 +143,7 @@ def resume(arguments: StageNameArgument = None, *, url: Url = None, as_json: Jso
 def change(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: One = None,
     *,
-    url: Url = None,
+    url: UrlOption = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Events that are handled at a time.", metavar="COUNT")
     ] = None,
@@ -180,28 +157,18 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
     as_json: JsonOption = False,
 ) -> None:
     """Change a stage while it runs, until the run ends: headrace stages change FILE NAME --concurrency 8."""
-    from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.run_target import RunTarget
-
-    raise typer.Exit(
-        run_command(
-            lambda: change_stage(
-                RunTarget.of(arguments or [], url),
-                change_json(concurrency, buffer_size, demand or []),
-                as_json=as_json,
-            ),
+    run_command(
+        lambda: change_stage(
+            Target.of(RUN, arguments, url),
+            change_json(concurrency, buffer_size, demand or []),
             as_json=as_json,
-        )
+        ),
+        as_json=as_json,
     )
 
 
 def _pause(arguments: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
-    from headrace.console.cli.job_target import run_command
-    from headrace.console.cli.run_target import RunTarget
-
-    raise typer.Exit(
-        run_command(
-            lambda: pause_stages(RunTarget.of(arguments or [], url), is_paused=is_paused, as_json=as_json),
-            as_json=as_json,
-        )
+    run_command(
+        lambda: pause_stages(Target.of(RUN, arguments, url), is_paused=is_paused, as_json=as_json),
+        as_json=as_json,
     )

@@ -11,31 +11,13 @@ from headrace.config.check.guarantees import guarantees
 from headrace.config.files import load_files
 from headrace.config.keys.pipeline import DeadLettersKeys, SubscriptionKeys
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.options import JsonOption
 from headrace.console.cli.output import print_findings, print_json
-from headrace.console.cli.streams import Color, ColorOption, ExitCode
+from headrace.console.cli.streams import Color, ColorOption, ExitCode, JsonOption
 from headrace.units import Rate, format_duration
 
 if TYPE_CHECKING:
     from headrace.config.check.jobs import ConfiguredJobs
     from headrace.config.keys.jobs import QueueKeys
-
-
-def schema(
-    *,
-    as_json: Annotated[  # noqa: ARG001 - all commands take it, and this one has no other form
-        bool, typer.Option("--json", help="Accepted, as everywhere: the schema is JSON anyway.")
-    ] = False,
-) -> None:
-    """Print the JSON Schema of config files, with every installed stage type.
-
-    An editor completes and checks a config that names the file it was written to:
-    # yaml-language-server: $schema=headrace.schema.json
-    """
-    from headrace.config.schema import schema as make_schema
-    from headrace.console.cli.output import print_json
-
-    print_json(make_schema())
 
 
 _DEFAULT_DEMAND = SubscriptionKeys(stage="").max_demand
@@ -187,6 +169,27 @@ def _edge(keys: SubscriptionKeys) -> str:
     return f"{keys.stage} ({', '.join(options)})" if options else keys.stage
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def schema(
+    *,
+    as_json: Annotated[  # noqa: ARG001 - all commands take it, and this one has no other form
+        bool, typer.Option("--json", help="Accepted, as everywhere: the schema is JSON anyway.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of config files, with every installed stage type.
+
+    An editor completes and checks a config that names the file it was written to:
+    # yaml-language-server: $schema=headrace.schema.json
+    """
+    from headrace.config.schema import schema as make_schema
+
+    print_json(make_schema())
+
+
+@app.command()
 def validate(
     files: Annotated[list[str], typer.Argument(help="Config files, which are to run side by side.", metavar="FILE...")],
     *,

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.console.cli.main import make_app
-from headrace.console.cli.run_target import TOKEN_VARIABLE
+from headrace.console.cli.target import TOKEN_VARIABLE
 from tests.console.cli.command import started, write
 
 TOKEN = "sesame-open"  # noqa: S105 - it opens nothing but these tests
