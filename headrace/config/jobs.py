@@ -21,7 +21,7 @@ from headrace.jobs.stores.store import Inserts, store_of
 from headrace.pipeline.topology.run import Run
 from headrace.stages.jobs import registry_over
 from headrace.stages.options import StageType
-from headrace.telemetry.events import LOG
+from headrace.telemetry.events import LOG, Telemetry
 
 CLOSE_SECONDS: Final = 60.0
 """How long the jobs of a run may take to close beyond the grace of running jobs."""
@@ -95,10 +95,16 @@ class JobsService:
         await self.close()
 
 
-def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: Callable[[str], str] = str) -> Jobs:
+def build_jobs(
+    configured: ConfiguredJobs,
+    *,
+    is_running: bool = True,
+    redact: Callable[[str], str] = str,
+    telemetry: Telemetry | None = None,
+) -> Jobs:
     """Return the service, not open yet; unless `is_running` it runs no queue and no crontab, and only enqueues.
 
-    `redact` hides in the errors of jobs what the store must not hold.
+    `redact` hides secrets in the errors of jobs; `telemetry` gets the events of the jobs.
     """
     keys, workers = configured.keys, configured.workers
     settings = JobsSettings(
@@ -111,7 +117,7 @@ def build_jobs(configured: ConfiguredJobs, *, is_running: bool = True, redact: C
     if keys.cron and is_running:
         settings = replace(settings, periodic_tasks=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
-    return Jobs(store_of(keys.store), workers, queues, settings)
+    return Jobs(store_of(keys.store), workers, queues, settings, telemetry)
 
 
 def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:

@@ -56,7 +56,7 @@ class Pipeline(Topology):
         if config.jobs is not None:
             from headrace.config.jobs import build_jobs
 
-            pipeline.jobs = build_jobs(config.jobs, redact=config.redactor)
+            pipeline.jobs = build_jobs(config.jobs, redact=config.redactor, telemetry=pipeline.telemetry)
         if config.dead_letters is not None:
             from headrace.dead_letters.sqlite_store import dead_letters_of
 

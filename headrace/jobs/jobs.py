@@ -373,7 +373,7 @@ class Jobs:
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(telemetry=self.telemetry)
         advancing = "advance of workflows, batches and chains"
         for name, work in ((advancing, self._advancer.run()), ("watch for changes", self._changes.run())):
             self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
@@ -395,7 +395,7 @@ class Jobs:
 
     def _new_queue(self, owner: LeaseOwner, limit: int, attempts: Attempts) -> JobQueue:
         """Return a queue that is not started yet."""
-        scheduler = Scheduler() if self._scheduler is None else self._scheduler
+        scheduler = Scheduler(telemetry=self.telemetry) if self._scheduler is None else self._scheduler
         context = QueueContext(self.store, scheduler, self.telemetry, self._report, self.late)
         shows_changes = self.store.change_seconds is not None and owner.limits is None
         queue = JobQueue(owner, limit, attempts, context, IDLE_POLL_SECONDS if shows_changes else None)

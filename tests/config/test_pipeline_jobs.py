@@ -16,10 +16,11 @@ from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import JobCount, store_of
 from headrace.pipeline.stage.producer import Producer
 from headrace.stages.transforms.run_jobs import RunJobs, RunJobsOptions
+from headrace.telemetry.events import EventName
 from tests.fakes import job_workers as workers
 from tests.fakes.flow_stages import Collect
 from tests.fakes.job_stores import StoreDown
-from tests.fakes.stepping import until
+from tests.fakes.stepping import run_of, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -168,6 +169,20 @@ async def test_jobs_of_a_queue_that_is_paused_keep_no_run_going(tmp_path: Path, 
     await workers.double.enqueue(7)
     assert (await pipeline.join()).is_fine
     assert bench.calls == []
+
+
+async def test_one_telemetry_gets_the_events_of_the_stages_and_the_jobs_of_a_run(
+    tmp_path: Path, bench: workers.Bench
+) -> None:
+    pipeline = pipeline_of(tmp_path)
+    pipeline.is_forever = True
+    names: list[EventName] = []
+    pipeline.telemetry.attach("test", ("headrace", "job"), lambda name, *_: names.append(name))
+    await pipeline.start()
+    assert await (await workers.double.enqueue(7)).result(5) == 14
+    await pipeline.drain()
+    assert names == [("headrace", "job", "start"), ("headrace", "job", "stop")]
+    assert run_of(pipeline).scheduler.telemetry is pipeline.telemetry
 
 
 async def test_a_store_that_cannot_be_opened_starts_nothing(tmp_path: Path) -> None:
