@@ -1,18 +1,17 @@
-# Needs Python 3.11 or newer, make and git; everything else goes into .venv, pinned by requirements/*.txt.
+# Needs Python 3.11 or newer, make and git. All packages are installed into .venv, in the versions of requirements/*.txt.
 PYTHON ?= python3
 ARGS ?=
 
-# A clone that was moved has a dead .venv: the folder's path is part of the stamps' names, so it is made anew.
+# A moved clone has a broken .venv. The names of the stamps contain the folder's path, so that .venv is made again.
 HERE := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 RUN := .venv/.run-$(HERE)
 HOUSE := .venv/.house-$(HERE)
 DEV := .venv/.dev-$(HERE)
 
-# What the shell adds to Python's path is no part of the set-up; and what Python has compiled it keeps, for the tests
-# start headrace some hundred times.
+# The shell's Python paths do not apply here. Python keeps compiled bytecode, because the tests start headrace hundreds of times.
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-# -P keeps the root, and so its links, off sys.path.
+# -P keeps the root and its links off sys.path.
 TOOL := .venv/bin/python -P -m
 INSTALL := $(TOOL) pip install -qq --disable-pip-version-check --only-binary :all:
 
@@ -20,7 +19,7 @@ INSTALL := $(TOOL) pip install -qq --disable-pip-version-check --only-binary :al
 .NOTPARALLEL:
 .PHONY: demo test check chaos bench lock format clean help
 
-demo: $(HOUSE) ## run examples/purchases.yaml and registry.yaml to their ends
+demo: $(HOUSE) ## run examples/purchases.yaml and examples/registry.yaml
 	@$(TOOL) headrace run examples/purchases.yaml --progress --summary $(ARGS)
 	@$(TOOL) headrace run examples/registry.yaml --progress --summary $(ARGS)
 	@$(TOOL) headrace registry find examples/registry.yaml reports GROCERY
@@ -28,25 +27,25 @@ demo: $(HOUSE) ## run examples/purchases.yaml and registry.yaml to their ends
 test: $(HOUSE) $(DEV) ## run all tests (ARGS="-k name" for some)
 	@$(TOOL) pytest $(ARGS)
 
-check: $(HOUSE) $(DEV) ## format, lint, types and contracts
+check: $(HOUSE) $(DEV) ## check format, lint, types and import contracts
 	$(TOOL) ruff format --check --quiet
 	$(TOOL) ruff check --quiet
 	$(TOOL) mypy
 	.venv/bin/python -P .venv/bin/lint-imports --no-logo
 
-chaos: $(HOUSE) $(DEV) ## kill services of jobs and pipelines at 50 random moments (HEADRACE_KILLS=200 for more), rotate a log in a storm, flood StatsD, stop a database for 30 s
+chaos: $(HOUSE) $(DEV) ## kill job processes and pipelines at 50 random times (HEADRACE_KILLS=200 for more), rotate a log, flood StatsD, stop a database for 30 s
 	@HEADRACE_KILLS=$${HEADRACE_KILLS:-50} HEADRACE_OUTAGE_SECONDS=$${HEADRACE_OUTAGE_SECONDS:-30} $(TOOL) pytest -q -s tests/jobs/running/test_killed.py tests/stages/test_killed.py \
 		tests/stages/sources/test_rotation_storm.py tests/stages/sources/test_statsd_flood.py \
 		tests/stages/sql/test_outage_storm.py tests/console/web/api/test_connection_storm.py $(ARGS)
 
-bench: $(HOUSE) $(DEV) ## print the budgets as ratios
+bench: $(HOUSE) $(DEV) ## print the benchmarks
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-format: $(DEV) ## put the code into shape
+format: $(DEV) ## format the code
 	$(TOOL) ruff format
 	$(TOOL) ruff check --fix
 
-lock: ## pin again (needs uv; ARGS=--upgrade for newer releases)
+lock: ## pin versions again (needs uv; ARGS=--upgrade for newer releases)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv, then try again" >&2; exit 1; }
 	@for name in dev run; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
@@ -76,6 +75,6 @@ $(HOUSE): pyproject.toml headrace/__init__.py $(RUN)
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)
-	@echo "Adding what tests and checks need (once) ..."
+	@echo "Adding packages for tests and checks (once) ..."
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
