@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
-from headrace.pipeline.engine.side_outputs import SideOutputs
 from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import DemandMode, StageOutput
+from headrace.pipeline.flow.side_outputs import SideOutputs
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, Subscription
 from headrace.pipeline.message import add_pending, as_messages
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer, ProducerConsumerRuntime

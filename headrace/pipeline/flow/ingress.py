@@ -64,6 +64,11 @@ class Ingress:
         limit = self._output.buffer.limit
         return ROOM_WITHOUT_LIMIT if limit is None else limit
 
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether its stage emits messages."""
+        return self._output.is_acknowledged
+
     def room(self) -> int:
         """Return how many events would go in now: asked for and not owed, or buffered."""
         unmet = self._output.collect()

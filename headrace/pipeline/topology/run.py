@@ -16,9 +16,9 @@ from headrace.pipeline.demand.window import Window
 from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
 from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.engine.side_outputs import emit_to_side_output
 from headrace.pipeline.engine.taking_process import TakingProcess
 from headrace.pipeline.failure import DeadLetterHandler
+from headrace.pipeline.flow.side_outputs import emit_to_side_output
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
@@ -148,9 +148,9 @@ class Run:
         giving = taking(self.processes[stage])
         output.output.is_acknowledged = giving.input.is_acknowledged
         if name == ERRORS:
-            giving.failure = replace(giving.failure, errors=partial(emit_to_side_output, output))
+            giving.failure = replace(giving.failure, errors=partial(emit_to_side_output, output.ingress))
         elif isinstance(giving, ProducerConsumerProcess):
-            giving.side_outputs.join(name, output)
+            giving.side_outputs.add(name, output.ingress)
         self.sides[output.name] = SideOutputLink(giving, output)
 
     async def start(self) -> None:

@@ -1,9 +1,9 @@
-"""The side outputs of one stage that have a subscriber: each lets events in as far as it has room."""
+"""The side outputs of one stage that have a subscriber: each takes events in as far as it has room."""
 
 from collections.abc import Sequence
 
 from headrace.errors import NoProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.message import Outcome, acknowledge, add_pending, as_messages
 
 
@@ -11,43 +11,41 @@ class SideOutputs:
     """Outputs by name; they outlive the restarts of their stage."""
 
     def __init__(self) -> None:
-        self._outputs: dict[str, ProducerProcess] = {}
+        self._outputs: dict[str, Ingress] = {}
         self._emitted: list[object] = []
 
-    def join(self, name: str, output: ProducerProcess) -> None:
-        """Take in an output."""
-        self._outputs[name] = output
+    def add(self, name: str, ingress: Ingress) -> None:
+        """Emit the events of the output `name` by the ingress of the stage that the output is."""
+        self._outputs[name] = ingress
 
     async def put(self, name: str, events: Sequence[object]) -> int:
-        """Do what `emit_to_side_output` does by an output; return 0 where it has no subscriber."""
-        output = self._outputs.get(name)
-        if output is None:
+        """Emit events by an output, as `emit_to_side_output` does; return 0 where it has no subscriber."""
+        ingress = self._outputs.get(name)
+        if ingress is None:
             return 0
         emitted: list[object] = []
         try:
-            return await emit_to_side_output(output, events, emitted)
+            return await emit_to_side_output(ingress, events, emitted)
         except BaseException:
             self._emitted += emitted
             raise
 
     def take_emitted(self) -> list[object]:
-        """Return, once, the events that were emitted when `put` was cut off: their output counts them by now."""
+        """Return, once, the events that were emitted when `put` was cut off: their output has counted them."""
         emitted, self._emitted = self._emitted, []
         return emitted
 
 
-async def emit_to_side_output(
-    output: ProducerProcess, events: Sequence[object], emitted: list[object] | None = None
-) -> int:
-    """Emit events by a side output as there is room; return how many it took, from the first: less where it has ended.
+async def emit_to_side_output(ingress: Ingress, events: Sequence[object], emitted: list[object] | None = None) -> int:
+    """Emit events by a side output as there is room, and return how many it took: fewer where it has ended.
 
-    Cancelled, the first of them may have gone in, and the others have not: those are in `emitted`.
+    Events go in from the first on. When cancelled, some may have gone in: those are in `emitted`.
     """
-    ingress, taken = output.ingress, 0
+    taken = 0
     while taken < len(events):
         given = events[taken : taken + max(1, ingress.room_at_once())]
         piece = list(given)
-        if output.output.is_acknowledged:
+        if ingress.is_acknowledged:
             piece = as_messages(piece)
             add_pending(piece)
         done = ingress.put(piece)
@@ -57,7 +55,7 @@ async def emit_to_side_output(
             if done.done() and not done.cancelled() and done.exception() is None:  # it had gone in right before
                 _note(given, emitted)
                 raise
-            acknowledge(piece, Outcome.DONE)  # what was claimed for the output
+            acknowledge(piece, Outcome.DONE)  # of the copies that the output did not take
             if not isinstance(error, NoProcess):
                 raise
             break
