@@ -10,9 +10,10 @@ from headrace.dead_letters.dead_letter import Replay
 from headrace.dead_letters.event_text import read
 from headrace.dead_letters.store import LeasedDeadLetter
 from headrace.pipeline.demand.window import Window
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.injector import Injector
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
-from headrace.pipeline.topology.link import InputProcess
+from headrace.pipeline.topology.link import input_of
 
 REPLAY_OF: Final = "dead_letter"
 """The key of a message's metadata that holds its `Replay`."""
@@ -63,10 +64,10 @@ class StageReplay:
     there it ends when the stage has handled the event, and its outputs are as safe as any others.
     """
 
-    def __init__(self, stage: str, consumer: InputProcess, listener: ReplayListener) -> None:
+    def __init__(self, stage: str, consumer: StageProcess, listener: ReplayListener) -> None:
         self.stage = stage
         self._listener = listener
-        self._is_acknowledged = consumer.input.is_acknowledged
+        self._is_acknowledged = input_of(consumer).is_acknowledged
         self._counts = consumer.counts
         self._failed = consumer.counts.failed
         self._waiting: deque[LeasedDeadLetter] = deque()

@@ -10,10 +10,8 @@ from headrace.dead_letters.dead_letter import NewDeadLetter, Replay
 from headrace.dead_letters.replay import ReplayOutcome, StageReplay, replay_of
 from headrace.dead_letters.store import DeadLetterStore, ReplayResult
 from headrace.errors import short_repr
-from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.failure import DeadLetterHandler, FailedEvent, Redact
-from headrace.pipeline.topology.link import InputProcess
 from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 
@@ -194,20 +192,20 @@ class DeadLetterService:
         LOG.info("dead letters are replayed into stage %r", stage)
         self._replays[stage] = StageReplay(stage, found, self)
 
-    def _consumer(self, stage: str) -> InputProcess | str:
+    def _consumer(self, stage: str) -> StageProcess | str:
         """Return the process for the dead letters of a stage, or why there is none."""
         run = self._run
         process = None if run is None else run.processes.get(stage)
         if run is None or process is None:
             return "there is no stage of that name any more; drop them, or give it back its name"
-        if isinstance(process, ProducerProcess):
+        if process.input is None:
             return "it is a producer now, which takes none in"
         if run.is_draining or run.is_stopping or not process.may_subscribe():
             return "it has ended, and the next run takes them"
         if process.is_waiting():
             return "it is subscribed to nothing yet"
         is_kept = process.failure.dead_letter_handler is not None or process.failure.errors is not None
-        is_for_children = isinstance(process, ConsumerSupervisorProcess) and not process.input.is_acknowledged
+        is_for_children = process.step.has_children and not process.input.is_acknowledged
         if not is_kept or is_for_children:
             return "it keeps no dead letters any more, and one that failed again would be lost"
         return process

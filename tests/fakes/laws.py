@@ -1,21 +1,19 @@
 """The laws of demand and conservation, checked on a run between any two turns."""
 
 from headrace.otp.process.process import ProcessStatus
-from headrace.pipeline.engine.consuming import ConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import Subscription
-from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run
 
 
 def inlet_of(process: StageProcess) -> StageInput | None:
-    return None if isinstance(process, ProducerProcess) else process.input
+    return process.input
 
 
 def outlet_of(process: StageProcess) -> StageOutput | None:
-    return None if isinstance(process, ConsumerProcess) else process.output
+    return process.output
 
 
 def queued(subscription: Subscription) -> int:

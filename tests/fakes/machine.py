@@ -15,14 +15,14 @@ from headrace.clock import Clock
 from headrace.errors import BufferFull, NoProcess, ProcessDown, RestartsExhausted
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.consuming import SupervisorStep
+from headrace.pipeline.engine.producing import ProducerStep
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.topology.link import StageProcess
 from headrace.pipeline.topology.run import Run, RunOutcome
 from headrace.pipeline.topology.topology import Topology
 from tests.fakes.laws import check_over, discarded, inlet_of, outlet_of, queued
@@ -60,7 +60,7 @@ class Reader:
 
 def pulled(process: StageProcess) -> int:
     """Return how many events came out of a stream that its producer's next turn emits."""
-    pull = process.pull if isinstance(process, ProducerProcess) else None
+    pull = process.step.pull if isinstance(process.step, ProducerStep) else None
     return 0 if pull is None else len(pull._came)
 
 
@@ -117,7 +117,7 @@ class MachineRoom(RuleBasedStateMachine):
         self.machine = run_of(self.topology)
         self.lines = Lines(self.machine, plan)
         for name, process in self.machine.processes.items():
-            if not isinstance(process, ConsumerProcess):
+            if process.ingress is not None:
                 process.ingress._emit = partial(self._let_in, plan.stages[name].notes, process.emit_nowait)
         self.has_left = not plan.is_attended
         self.is_begun = True
@@ -193,8 +193,9 @@ class MachineRoom(RuleBasedStateMachine):
         """
         if process.state is ProcessStatus.ENDED:
             return fate
-        assert isinstance(process, ConsumerSupervisorProcess)
-        assert -len(process.children.entries) - len(process._cut_off) <= fate <= inlet.in_flight()
+        step = process.step
+        assert isinstance(step, SupervisorStep)
+        assert -len(step.children.entries) - len(step._cut_off) <= fate <= inlet.in_flight()
         for subscription in inlet.subscriptions:
             assert 0 <= subscription.window.outstanding <= MOST_DEMAND
         return 0
@@ -219,12 +220,13 @@ class MachineRoom(RuleBasedStateMachine):
             if outlet is not None and not is_failing and not isinstance(outlet.dispatcher, DemandAccumulator):
                 assert all(subscription.asked == 0 for subscription in outlet.subscriptions)
                 assert outlet.buffer.size == 0 or outlet.dispatcher.unmet() == 0
-            if not isinstance(process, ConsumerProcess):
+            inlet = inlet_of(process)
+            if process.ingress is not None:
                 self._check_entrance(process.ingress)
             is_free = not (process.is_busy or process.is_paused)
-            if isinstance(process, ConsumerProcess) and is_free and not self.plan.stages[process.name].has_children:
-                assert process.input.in_flight() == 0
-                assert not any(one.queue for one in process.input.subscriptions)
+            if inlet is not None and outlet is None and is_free and not process.step.has_children:
+                assert inlet.in_flight() == 0
+                assert not any(one.queue for one in inlet.subscriptions)
 
     def _check_entrance(self, ingress: Ingress) -> None:
         """Whoever still waits for room has none."""
@@ -254,7 +256,7 @@ class MachineRoom(RuleBasedStateMachine):
         for reader in self.readers:
             await reader.close(is_acknowledged=self.plan.is_acknowledged)
         for process in self.machine.processes.values():
-            if isinstance(process, ProducerProcess):
+            if process.input is None:
                 process.complete()
         try:
             async with asyncio.timeout(END_SECONDS):

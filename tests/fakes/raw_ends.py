@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from headrace.otp.process.process import ExitReason
 from headrace.otp.scheduler import IDLE, Scheduler, TurnTimes
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consuming import ConsumerProcess
-from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, SubscribeTo, Subscription
 
 NO_LIMIT = 1_000_000
@@ -35,7 +33,7 @@ class RawConsumer(_Raw):
     def __init__(
         self,
         name: str,
-        producer: ProducerProcess | ProducerConsumerProcess,
+        producer: StageProcess,
         selector: Callable[[object], bool] | None = None,
         to: SubscribeTo | None = None,
     ) -> None:
@@ -46,7 +44,7 @@ class RawConsumer(_Raw):
         self.markers: list[Marker] = []
         self.is_taking = True
         self.asked = 0
-        producer.output.subscribe(self.subscription)
+        producer._output.subscribe(self.subscription)
 
     def ask(self, demand: int) -> None:
         self.asked += demand
@@ -79,7 +77,7 @@ class RawProducer(_Raw):
     def __init__(
         self,
         name: str,
-        consumer: ConsumerProcess | ProducerConsumerProcess,
+        consumer: StageProcess,
         window: Window,
         to: SubscribeTo | None = None,
         log: list[str] | None = None,
@@ -88,7 +86,7 @@ class RawProducer(_Raw):
         self.log: list[str] = [] if log is None else log
         self.taken_back: list[object] = []
         self.subscription = Subscription(self, consumer, window, to or SubscribeTo(name), consumer.scheduler)
-        consumer.input.subscribe(self.subscription)
+        consumer._input.subscribe(self.subscription)
 
     def send(self, events: Sequence[object]) -> None:
         self.subscription.send(list(events), self.scheduler.now, len(events))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import Scheduler
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.link import StageProcess, StageSpec, make_process
+from headrace.pipeline.topology.link import StageSpec, make_process
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.topology import Topology
 

@@ -4,7 +4,7 @@ import asyncio
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import SupervisorStep
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.raw_ends import RawProducer
@@ -57,8 +57,8 @@ class Bench:
         self, callbacks: ConsumerSupervisor[object], most: int, least: int, settings: StageSettings = SETTINGS
     ) -> None:
         process = alone(callbacks, Scheduler(), settings)
-        assert isinstance(process, ConsumerSupervisorProcess)
-        self.process = process
+        assert isinstance(process.step, SupervisorStep)
+        self.process, self.step = process, process.step
         self.producer = RawProducer("producer", process, Window(most, least))
 
     async def start(self) -> "Bench":

@@ -1,7 +1,7 @@
-"""The step functions of consumers and consumer supervisors (hot path)."""
+"""The steps of consumers and consumer supervisors (hot path)."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, cast
 
@@ -10,20 +10,20 @@ from typing_extensions import override
 from headrace.errors import BadReturn, NameTaken
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.process.state import ProcessSettings
-from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE, Scheduler
+from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import RestartWindow
 from headrace.pipeline.demand.window import ChildrenWindow
-from headrace.pipeline.engine.taking_process import TakingProcess
-from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.engine.handler import EventHandler
+from headrace.pipeline.engine.stage_process import StageProcess
+from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
 from headrace.pipeline.flow.input import StageInput, exit_reason
 from headrace.pipeline.flow.subscription import MarkerKind, Subscription
-from headrace.pipeline.flow.subscription_handle import OtherSide
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.consumer import Consumer, ConsumerRuntime
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRuntime, gives_specs
 from headrace.pipeline.stage.event_children import EventChildren, EventEntry, EventProcess
-from headrace.pipeline.stage.stage import check_nothing
+from headrace.pipeline.stage.stage import Stage, check_nothing
 from headrace.telemetry.counts import HistogramCounts
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
@@ -33,27 +33,31 @@ QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
 """Younger events are counted without a search."""
 
 
-class ConsumerProcess(TakingProcess[Consumer[object]]):
-    """Hands `handle_events` one batch a turn, and asks for more."""
+class ConsumerStep(Step):
+    """Gives `handle_events` one batch a turn, and asks for more."""
 
-    __slots__ = ("latency",)
+    __slots__ = ("_handle_events", "input", "latency")
 
-    def __init__(
-        self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
-    ) -> None:
-        super().__init__(name, factory, scheduler, counts, StageInput(counts, is_by_delivery=False))
+    process: StageProcess
+    input: StageInput
+    latency: HistogramCounts
+
+    def __init__(self, stage_input: StageInput) -> None:
+        self.input = stage_input
         self.latency = HistogramCounts(LATENCY_BOUNDS)
 
     @override
-    def bound(self, callbacks: Consumer[object]) -> None:
-        super().bound(callbacks)
-        self.handle_events = self.handling(callbacks, callbacks.handle_events, emits=False)
-        callbacks._runtime = ConsumerRuntime(self.counts, self.failure_reporter, self)  # noqa: SLF001
+    def bound(self, callbacks: Stage) -> None:
+        consumer, process = cast("Consumer[object]", callbacks), self.process
+        self._handle_events: EventHandler = process.handling(consumer, consumer.handle_events)
+        runtime = ConsumerRuntime(process.counts, process.failure_reporter, process)
+        consumer._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
 
     @override
     def turn(self) -> int:
-        if self.has_control:
-            return self.handle_control()
+        process = self.process
+        if process.has_control:
+            return process.handle_control()
         stage_input = self.input
         subscription = stage_input.first
         queue = subscription.queue
@@ -64,12 +68,12 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
             subscription, queue = waiting, waiting.queue
         events, ingested_at = queue.popleft()
         if events is None:
-            return self.end_of(subscription)
+            return process.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, ingested_at)
         size = len(events)
         try:
-            result = self.handle_events(events)
+            result = self._handle_events(events)
         except BaseException:
             stage_input.start_batch(subscription, events, ingested_at, size)
             raise
@@ -77,7 +81,7 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
             stage_input.start_batch(subscription, events, ingested_at, size)
             self._take_return(result)
             return IDLE
-        age = self.scheduler.now - ingested_at
+        age = process.scheduler.now - ingested_at
         latency = self.latency
         latency.sum += age
         if age <= QUICK_LATENCY:
@@ -92,43 +96,28 @@ class ConsumerProcess(TakingProcess[Consumer[object]]):
 
     def _take_return(self, result: object) -> None:
         if inspect.isawaitable(result):
-            self.drive(result, partial(self._handled_later, self.scheduler.clock()))
+            self.process.drive(result, partial(self._handled_later, self.process.scheduler.clock()))
         else:
-            check_nothing(self.name, result)
+            check_nothing(self.process.name, result)
 
     def _handled_later(self, since: float, result: object) -> None:
-        check_nothing(self.name, result)
-        now = self.scheduler.clock()
-        if self.in_flight is None:
-            self.turns.handled(now - since)
+        process = self.process
+        check_nothing(process.name, result)
+        now = process.scheduler.clock()
+        if process.in_flight is None:
+            process.turns.handled(now - since)
             self.latency.observe(now - self.input.ingested_at)
         self.input.finish_batch()
 
-    @override
-    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        now = self.scheduler.clock()
-        for ingested_at in self.input.ingestion_times(positions):
-            self.latency.observe(now - ingested_at)
-        super().over(positions, outputs, seconds)
 
-    @override
-    def take_returned(self, callback: str, returned: object) -> None:
-        check_nothing(self.name, returned, callback)
-        self.failure_reporter.returned()
-
-    @override
-    def input_completed(self, returned: object) -> None:
-        self.take_returned("handle_complete", returned)
-        self.no_restart = True
-        self.exit("normal")
-
-
-class ConsumerSupervisorProcess(ConsumerProcess):
+class SupervisorStep(ConsumerStep):
     """Starts children for a delivery, some each turn, and acts again when one of them ends.
 
     An event is in flight from its child's start until the child has finished, so a subscription's end is acted on when
     all the children of its events have ended, unless that end is the supervisor's own.
     """
+
+    has_children = True
 
     __slots__ = (
         "_cut_off",
@@ -142,55 +131,58 @@ class ConsumerSupervisorProcess(ConsumerProcess):
         "children",
     )
 
-    def __init__(
-        self, name: str, factory: Callable[[], Consumer[object]], scheduler: Scheduler, counts: StageCounts
-    ) -> None:
-        super().__init__(name, factory, scheduler, counts)
-        self.children = EventChildren(self, RestartWindow(), self._child_finished)
+    def __init__(self, stage_input: StageInput) -> None:
+        super().__init__(stage_input)
         self._cut_off: list[EventEntry] = []
         self._ended_child: EventEntry | None = None
         self._is_completing = False
         self._is_stopping_children = False
 
     @override
-    def bound(self, callbacks: Consumer[object]) -> None:
+    def attach(self, process: SubscribingProcess) -> None:
+        super().attach(process)
+        self.children = EventChildren(self.process, RestartWindow(), self._child_finished)
+
+    @override
+    def bound(self, callbacks: Stage) -> None:
         super().bound(callbacks)
         self._is_completing = False
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
-        self.children = EventChildren(self, window, self._child_finished)
-        runtime = ConsumerSupervisorRuntime(self.counts, self.failure_reporter, self, self.children)
-        supervisor._runtime = runtime  # noqa: SLF001
+        self.children = EventChildren(self.process, window, self._child_finished)
+        runtime = ConsumerSupervisorRuntime(
+            self.process.counts, self.process.failure_reporter, self.process, self.children
+        )
+        supervisor._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
         self._run: Callable[[object], object] = supervisor.run
         self._restart = supervisor.restart
         self._spec_of = supervisor.child if gives_specs(supervisor) else None
-        self._settings = ProcessSettings(shutdown_seconds=self.shutdown_seconds)
+        self._settings = ProcessSettings(shutdown_seconds=self.process.shutdown_seconds)
 
     @override
     def child_entries(self) -> Iterable[Process[object]]:
         return [cast("Process[object]", entry.process) for entry in self.children.entries.values()]
 
     @override
-    def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
+    def subscribed(self, subscription: Subscription, mode: object) -> None:
         window = subscription.window
-        if subscription.ended is None and mode != "manual" and not isinstance(window, ChildrenWindow):
+        if mode != "manual" and not isinstance(window, ChildrenWindow):
             subscription.window = ChildrenWindow(window.max_demand, window.min_demand).resumed_at(window.outstanding)
-        super().on_subscribe_handled(subscription, side, mode)
 
     @override
     def turn(self) -> int:
-        while self.children.exits and self.state is ProcessStatus.RUNNING:
+        while self.children.exits and self.process.state is ProcessStatus.RUNNING:
             error = self.children.decide()
             if error is not None:
                 raise error
-        if self.has_control:
-            return self.handle_control()
+        if self.process.has_control:
+            return self.process.handle_control()
         subscription = self._next()
         if subscription is None:
             return IDLE
         events, ingested_at = subscription.queue.popleft()
         if events is None:
-            return self.end_of(subscription)
+            return self.process.end_of(subscription)
         if subscription.offset or len(events) > subscription.window.batch_size:
             events = subscription.cut(events, ingested_at)
         for position, event in enumerate(events):
@@ -220,7 +212,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
 
     def _begin(self, event: object, subscription: Subscription, ingested_at: float) -> None:
         data = event.data if isinstance(event, Message) else event
-        children, scheduler = self.children, self.scheduler
+        children, scheduler = self.children, self.process.scheduler
         if self._spec_of is None:
             process = EventProcess(children.new_name(), partial(self._run, data), scheduler, self._settings)
             entry = EventEntry(process, self._restart, scheduler.time(), subscription, event)
@@ -229,7 +221,7 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             return
         spec: object = self._spec_of(data)
         if not isinstance(spec, ChildSpec):
-            raise BadReturn(self.name, "child", spec, "a ChildSpec")
+            raise BadReturn(self.process.name, "child", spec, "a ChildSpec")
         entry = children.make(spec, subscription, event)
         entry.ingested_at = ingested_at
         try:
@@ -243,73 +235,62 @@ class ConsumerSupervisorProcess(ConsumerProcess):
             subscription.put_back(events[position + 1 :], ingested_at)
         self.input.start_batch(subscription, [events[position]], ingested_at, 1)
 
-    @property
-    def restarts_children(self) -> bool:
-        """Whether a child that crashes now may be started again."""
-        return self.state is ProcessStatus.RUNNING
-
     def _child_finished(self, entry: EventEntry, reason: ExitReason) -> None:
         """Account for a child that has ended for good, and for its event."""
         if entry.subscription is None:
             self._complete_when_done()
         elif isinstance(reason, BaseException):
-            self.counts.fail(reason)
+            self.process.counts.fail(reason)
             self._finished(entry, entry.subscription, Outcome.FAILED)
         elif reason == "normal":
             has_failed = isinstance(entry.process, EventProcess) and entry.process.has_failed
             self._finished(entry, entry.subscription, Outcome.FAILED if has_failed else Outcome.DONE)
-        elif self.state is ProcessStatus.STOPPING:
+        elif self.process.state is ProcessStatus.STOPPING:
             self._cut_off.append(entry)
         else:
-            self.counts.discard(1, "cancelled")
+            self.process.counts.discard(1, "cancelled")
             self._finished(entry, entry.subscription, Outcome.FAILED)
 
     def _finished(self, entry: EventEntry, subscription: Subscription, outcome: Outcome) -> None:
         if isinstance(entry.event, Message):
             entry.event.acknowledgement.end(outcome)
         self._count_work(entry)
-        now = self.scheduler.time()
-        self.turns.handled(now - entry.since)
+        now = self.process.scheduler.time()
+        self.process.turns.handled(now - entry.since)
         self.latency.observe(now - entry.ingested_at)
         subscription.handled(1)
         if subscription.queue:
-            self.scheduler.wake(self.turns)
+            self.process.scheduler.wake(self.process.turns)
         self._complete_when_done()
 
     def _count_work(self, entry: EventEntry | None) -> None:
         """Count the work of the child that ended before this one, whose last turn is over by now."""
         before, self._ended_child = self._ended_child, entry
         if before is not None and isinstance(before.process, Process):
-            self.turns.worked(before.process.turns.busy_seconds())
+            self.process.turns.worked(before.process.turns.busy_seconds())
 
     def _complete_when_done(self) -> None:
-        if self._is_completing and not self.children.entries and self.state is ProcessStatus.RUNNING:
-            self.notify(self.complete_input)
+        if self._is_completing and not self.children.entries and self.process.state is ProcessStatus.RUNNING:
+            self.process.notify(self.process.complete_input)
 
     @override
-    def complete_input(self) -> None:
+    def may_complete(self) -> bool:
         self._is_completing = True
-        if not self.children.entries:
-            super().complete_input()
+        return not self.children.entries
 
     @override
-    def cancel_later(self) -> None:
-        if not self._is_stopping_children:
-            super().cancel_later()
+    def may_cancel(self) -> bool:
+        return not self._is_stopping_children
 
     @override
     def kill(self) -> None:
-        is_stopping = self.state is ProcessStatus.STOPPING
-        super().kill()
-        if not is_stopping:
-            self.children.kill()
+        self.children.kill()
 
     @override
-    def _ended(self) -> None:
+    def ended(self) -> None:
         self.children.kill_and_finalize()
         self._account_for_cut_off()
         self._count_work(None)
-        super()._ended()
 
     @override
     def release(self) -> object:
@@ -328,16 +309,16 @@ class ConsumerSupervisorProcess(ConsumerProcess):
     def _account_for_cut_off(self) -> None:
         """Account for the events whose children were cut off: as `requeue_in_flight` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
-        is_crash = isinstance(self.reason, BaseException) and not self.no_restart
+        is_crash = isinstance(self.process.reason, BaseException) and not self.process.no_restart
         redeliver: dict[Subscription, list[EventEntry]] = {}
         for entry in cut_off:
             subscription = cast("Subscription", entry.subscription)
             if is_crash and isinstance(entry.event, Message):
                 redeliver.setdefault(subscription, []).append(entry)
                 continue
-            self.counts.leave([entry.event], "crash" if is_crash else "cancelled")
+            self.process.counts.leave([entry.event], "crash" if is_crash else "cancelled")
             self._finished(entry, subscription, Outcome.FAILED)
         for subscription, entries in redeliver.items():
             messages: list[object] = [entry.event.redeliver() for entry in entries if isinstance(entry.event, Message)]
             subscription.put_back(messages, entries[0].ingested_at)
-            self.counts.redelivered += len(messages)
+            self.process.counts.redelivered += len(messages)

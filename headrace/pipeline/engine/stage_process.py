@@ -1,172 +1,284 @@
-"""`StageProcess(input, output)`: subscriptions, pause, drain, restart."""
+"""`StageProcess`: the process of a stage, made of an input, an output and a step."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar, cast
 
 from typing_extensions import override
 
-from headrace.errors import BadReturn, NoProcess
+from headrace.errors import BufferFull
 from headrace.otp.process.callbacks import is_overridden
-from headrace.otp.process.mailbox import Envelope
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.scheduler import IDLE, MORE, SLOW_CALLBACK_ADVICE, Scheduler
+from headrace.otp.scheduler import BLOCKED, IDLE, MORE, Scheduler
+from headrace.pipeline.demand.ledger import Ledger
+from headrace.pipeline.engine.batch_handler import BatchHandler
+from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, InFlightBatch
+from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
+from headrace.pipeline.engine.each_handler import EachHandler
 from headrace.pipeline.engine.failure_reporter import PlainFailureReporter
-from headrace.pipeline.engine.handler import ReportingHandler
+from headrace.pipeline.engine.handler import EventHandler, HandlingStage, ReportingHandler
 from headrace.pipeline.engine.in_flight import InFlight
+from headrace.pipeline.engine.offload import Offload
+from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
-from headrace.pipeline.flow.subscription import Marker, SubscribeTo, Subscription
-from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
+from headrace.pipeline.flow.ingress import Ingress
+from headrace.pipeline.flow.output import DemandMode
+from headrace.pipeline.flow.side_outputs import SideOutputs
+from headrace.pipeline.message import add_pending, as_messages
+from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
-from headrace.pipeline.stage.stage import Stage
+from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 from headrace.telemetry.events import LOG
 
-S = TypeVar("S", bound=Stage)
-
-_BUILT_IN: Final = "headrace.stages."
-_BUILT_IN_ADVICE: Final = (
-    "subscribe with a lower max_demand, so that there is less to do at a time, or give the machine less to do"
-)
-
 AnyFailureReporter = PlainFailureReporter | ReportingHandler | InFlight
-
-
-class _Message(partial[None]):
-    """A notice that outlives a crash."""
-
-    __slots__ = ()
-
-
-Subscribe = Callable[[str, SubscribeTo | str, Subscription | None], SubscriptionHandle]
-"""Subscribes the stage of that name as it says, in the place of a subscription if one is given."""
-
-
-def _subscribes_alone(name: str, _: SubscribeTo | str, __: Subscription | None) -> SubscriptionHandle:
-    raise NoProcess(name)
 
 
 def _raise(error: BaseException) -> None:
     raise error
 
 
-class StageProcess(Process[S]):
-    """A process with *notices*: calls of its callbacks that come before mail, each in a turn of its own.
+class StageProcess(SubscribingProcess):
+    """The process of one stage. A producer has no input, a consumer no output, a producer-consumer has both.
 
-    While it is paused it hands its callbacks no events and no demand. Mail, notices and ends go on, and so do buffered
-    events.
+    `failure_reporter` learns which events failed. `in_flight` has the events or batches that are handled side by side.
     """
 
     __slots__ = (
-        "_resumption",
-        "_slow_callback_advice",
+        "_ingress",
         "concurrency",
-        "counts",
         "failure",
         "failure_reporter",
-        "is_paused",
-        "notices",
-        "subscriber",
+        "in_flight",
+        "ingress",
+        "is_completing",
+        "is_draining",
+        "ledger",
+        "offload",
+        "side_outputs",
     )
 
-    def __init__(self, name: str, factory: Callable[[], S], scheduler: Scheduler, counts: StageCounts) -> None:
-        super().__init__(name, factory, scheduler)
-        self.counts = counts
+    def __init__(self, factory: Callable[[], Stage], scheduler: Scheduler, counts: StageCounts, step: Step) -> None:
+        super().__init__(factory, scheduler, counts, step)
+        step.attach(self)
+        self._ingress = Ingress(self._output, self.offer, self.owed, scheduler.loop)
+        self.ingress = None if self.output is None else self._ingress
+        self.ledger = Ledger()
+        self.side_outputs = SideOutputs()
         self.failure_reporter: AnyFailureReporter = PlainFailureReporter(counts)
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
-        self.is_paused = False
-        self._slow_callback_advice = SLOW_CALLBACK_ADVICE
-        self._resumption: asyncio.Event | None = None
-        self.notices: deque[Callable[[], None]] = deque()
-        self.subscriber: Subscribe = _subscribes_alone
+        self.in_flight: InFlight | None = None
+        self.offload: Offload | None = None
+        self.is_completing = False
+        self.is_draining = False
 
     @override
-    def bound(self, callbacks: S) -> None:
-        is_built_in = type(callbacks).__module__.startswith(_BUILT_IN)
-        self._slow_callback_advice = _BUILT_IN_ADVICE if is_built_in else callbacks.slow_callback_advice
-        callbacks._process = cast("Process[object]", self)  # noqa: SLF001 - the runtime stands behind the base class
+    def _take_context(self) -> None:
+        super()._take_context()
+        self.turns.run = partial(self.context.run, self.step.turn)
 
-    @property
-    def stage(self) -> S:
-        """The callback object of the present life; from `bound` on."""
-        return cast("S", self.callbacks)
-
-    @property
     @override
-    def slow_callback_advice(self) -> str:
-        return self._slow_callback_advice
+    def bound(self, callbacks: Stage) -> None:
+        super().bound(callbacks)
+        if self.output is not None:
+            self.output.on_info = self.on_info
+            self.output.safe_dispatcher.failed = self.dispatcher_failed
+            self.output.safe_dispatcher.is_failing = False
+        if self.input is None:
+            self.is_completing = False
+        self.step.bound(callbacks)
 
-    def check_loop(self, name: str) -> None:
-        """Raise `ForeignThread` or `ForeignLoop` when the method `name` is called outside the stage's loop."""
-        self.scheduler.check_loop(f"{name} of stage", self.name)
+    def handling(self, callbacks: HandlingStage, handle: EventHandler) -> EventHandler:
+        """Return the function that takes batches: `handle` itself, where outputs need not be known per event."""
+        is_acknowledged, failure, emits = self.is_acknowledged, self.failure, self.output is not None
+        how = {"is_acknowledged": is_acknowledged, "emits": emits}
+        if not self.concurrency.is_plain and not callbacks.per_event:
+            make = partial(InFlightBatch, callbacks, self.counts, failure, **how)
+            self.in_flight = ConcurrentBatches(self, self.counts, make, emits=emits)
+            self.failure_reporter = handle = self.in_flight
+        elif not self.concurrency.is_plain:
+            self.offload = Offload(callbacks, self.name, self.concurrency, self.turns.worked, emits=emits)
+            self.in_flight = ConcurrentHandler(self, self.counts, failure, self.offload)
+            self.failure_reporter = handle = self.in_flight
+        elif is_acknowledged or not failure.is_plain:
+            kind = EachHandler if callbacks.per_event else BatchHandler
+            self.failure_reporter = handle = kind(callbacks, self.counts, failure, **how)
+        return handle
 
-    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
-        """Subscribe to another stage of the same topology, or anew to the same one."""
-        return self.subscriber(self.name, to, None)
+    @property
+    def restarts_children(self) -> bool:
+        """Whether a child that crashes now may be started again."""
+        return self.state is ProcessStatus.RUNNING
 
-    def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> SubscriptionHandle:
-        """Subscribe to another stage, or anew to the same one, in the place of a subscription."""
-        return self.subscriber(self.name, to, replaced)
+    @override
+    def child_entries(self) -> Iterable[Process[object]]:
+        return self.step.child_entries()
 
+    @override
+    def is_in_callback(self) -> bool:
+        return super().is_in_callback() or (self.in_flight is not None and self.in_flight.is_current())
+
+    # Life
+
+    @override
+    def running(self) -> None:
+        self.ledger.forget()
+        if self.output is not None:
+            for subscription in list(self.output.subscriptions):
+                self.notify_subscribed(subscription, "consumer")
+        if self.input is None:
+            if self.is_draining:
+                self.complete()
+            return
+        for subscription in list(self.input.subscriptions):
+            if subscription.ended is None:
+                self.notify_subscribed(subscription, "producer")
+        if self.input.is_over:
+            self.complete_input()
+        elif not self._may_wait:
+            self.stop_waiting()
+
+    @override
+    def requeue_in_flight(self, reason: ExitReason) -> None:
+        self.forget_notices()
+        self._is_handling_cancel = False
+        is_crash = isinstance(reason, BaseException)
+        if isinstance(reason, BaseException) and (self.input is None or not self.no_restart):
+            self.counts.error(reason)
+        self.step.requeue()
+        if self.input is not None:
+            retained = self.failure_reporter.requeue(has_current_batch=self.input.current_batch is not None)
+            self.input.requeue_in_flight(is_crash=is_crash, sent_to_side_output=self.side_outputs.take_emitted())
+            self.input.redeliver(retained)
+
+    @override
+    def release(self) -> object:
+        offload, self.offload = self.offload, None
+        return self.step.release() if offload is None else offload.close()
+
+    @override
+    def finalize_pending(self, reason: ExitReason) -> None:
+        if self.input is not None:
+            self.input.leave(reason)
+        if self.output is not None and self.ingress is not None:
+            self.ingress.close()
+            self.output.go_down(reason)
+
+    @override
+    def turn_failed(self, error: BaseException) -> None:
+        is_drain = self.is_draining and self.input is None and self.state is ProcessStatus.RUNNING
+        if is_drain and isinstance(error, asyncio.CancelledError) and self.output is not None:
+            self.output.safe_dispatcher.is_failing = False
+            self.scheduler.wake(self.turns)
+            return
+        super().turn_failed(error)
+
+    @override
+    def cancel_later(self) -> None:
+        if self.step.may_cancel():
+            super().cancel_later()
+
+    @override
+    def kill(self) -> None:
+        is_stopping = self.state is ProcessStatus.STOPPING
+        super().kill()
+        if not is_stopping:
+            self.step.kill()
+
+    @override
+    def _ended(self) -> None:
+        self.step.ended()
+        super()._ended()
+
+    @override
     def pause(self) -> None:
-        """Give the callbacks nothing more. Work in progress continues."""
-        self.is_paused = True
-        self._schedule_control()
-
-    def resume(self) -> None:
-        """Go on."""
-        self.is_paused = False
-        self._end_pause()
-        self._schedule_control()
-
-    async def resumed(self) -> None:
-        """Return once the stage is not paused, or has ended for good."""
-        while self.is_paused and self.state is not ProcessStatus.ENDED:
-            if self._resumption is None:
-                self._resumption = asyncio.Event()
-            await self._resumption.wait()
-
-    def _end_pause(self) -> None:
-        event, self._resumption = self._resumption, None
-        if event is not None:
-            event.set()
+        self.step.give_way()
+        super().pause()
 
     @override
-    def finalize(self, reason: ExitReason) -> None:
-        super().finalize(reason)
-        self._end_pause()
+    def resume(self) -> None:
+        was_paused = self.is_paused
+        super().resume()
+        if was_paused and self.input is None and self.state is ProcessStatus.RUNNING and self._has_handle_room():
+            self.notify(self._notify_room)
 
-    def notify(self, notice: Callable[[], None]) -> None:
-        """Handle a notice before all mail."""
-        self.notices.append(notice)
-        self._schedule_control()
+    def drain(self) -> None:
+        """Take in nothing more, discard events without a subscriber, and complete.
 
-    def info(self, message: object) -> None:
-        """Send a message behind all events that the stage holds: here it holds none."""
-        self.on_info(message)
-
-    def on_info(self, message: object) -> None:
-        """Call `handle_info`, before all mail, with a message that waited behind events."""
-        self.notify(_Message(self._open_message, message))
-
-    def _open_message(self, message: object) -> None:
-        mail, then = Envelope(None, (message,)), partial(self.take_returned, "handle_info")
-        self.call_back(partial(mail.open, self.callbacks, self.name), then)
-
-    def dispatcher_failed(self, error: BaseException) -> None:
-        """Crash with the dispatcher's error, in a turn of its own; where the stage ends anyway, log it."""
-        if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
-            self.notify(partial(_raise, error))
-        else:
+        A producer's `handle_drain` is called, and its running `handle_demand` has the shutdown time to return. A stage
+        with an input completes when its producers have.
+        """
+        if self.output is None or self.ingress is None or (self.input is None and self.is_draining):
+            return
+        self.is_draining = True
+        if self.input is not None:
+            self.output.drain()
+            self.scheduler.wake(self.turns)
+            return
+        self.ingress.close()
+        self.output.drain()
+        if self.state is not ProcessStatus.RUNNING:
+            return
+        try:
+            self.stage.handle_drain()
+        except BaseException as error:  # noqa: BLE001 - the other stages drain all the same
             self.counts.error(error)
-            LOG.error("the dispatcher of stage %r failed while the stage ended or restarted", self.name, exc_info=error)
+            LOG.exception("stage %r raised in handle_drain, and drains all the same", self.name)
+        if self.is_busy:
+            self.cancel_later()
+        self.complete()
 
-    def forget_notices(self) -> None:
-        """Forget the notices of this life; messages wait for the next one, as mail does."""
-        self.notices = deque(notice for notice in self.notices if isinstance(notice, _Message))
+    @override
+    def complete(self) -> None:
+        self.is_completing = True
+        if self.ingress is not None:
+            self.ingress.close()
+        self.schedule_control()
+
+    def _finish(self) -> int:
+        if self.output is not None and not self.output.complete(is_draining=self.is_draining):
+            return BLOCKED
+        self.no_restart = True
+        self.exit("normal")
+        return IDLE
+
+    # Notices and control
+
+    @override
+    def handle_control(self) -> int:
+        if self.is_busy:
+            self.serve()
+            return IDLE
+        if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
+            if self.notices:
+                self.notices.popleft()()
+                return MORE
+            outcome = self.step.control()
+            if outcome is not None:
+                return outcome
+            if self.is_completing and not self.mailbox:
+                return self._finish()
+        outcome = super().handle_control()
+        if self.is_paused and not self.has_control and self.state is ProcessStatus.RUNNING:
+            self.has_control = True
+            self.serve()
+            return IDLE
+        return outcome
+
+    @override
+    def drive(self, work: Awaitable[object], then: Callable[[object], None]) -> None:
+        self.step.give_way()
+        super().drive(work, then)
+
+    def serve(self) -> None:
+        """Send waiting events, and fill free places in flight, while the callbacks are busy or paused."""
+        self.step.serve()
+        if self.output is not None:
+            self.output.collect()
+        if self.in_flight is not None:
+            self.in_flight.arrived()
 
     @override
     def _reply(self, result: object) -> None:
@@ -178,79 +290,171 @@ class StageProcess(Process[S]):
             super()._reply(None)
             self.take_returned("handle_info", result)
 
-    def _schedule_control(self) -> None:
-        self.has_control = True
-        self.scheduler.wake(self.turns)
-
-    def serve(self) -> None:
-        """Send waiting events, while the callbacks are busy or paused."""
-
-    def notify_subscribed(self, subscription: Subscription, side: OtherSide) -> None:
-        """Call `handle_subscribe`, or go on at once where the stage has none."""
-        handle_subscribe = self.stage.handle_subscribe
-        if not is_overridden(handle_subscribe, Stage.handle_subscribe):
-            self.on_subscribe_handled(subscription, side, None)
-        else:
-            handle = SubscriptionHandle(subscription, self)
-            callback = partial(handle_subscribe, side, subscription.to, handle)
-            self.notify(partial(self._ask_callbacks, subscription, side, callback))
-
-    def _ask_callbacks(self, subscription: Subscription, side: OtherSide, callback: Callable[[], object]) -> None:
-        if side == "producer":
-            subscription.deferred_demand = 0
-        self.call_back(callback, partial(self._answered, subscription, side))
-
-    def _answered(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
-        allowed = ("automatic", "manual") if side == "producer" else ("automatic",)
-        if mode is not None and mode not in allowed:
-            choices = " or ".join(f'"{name}"' for name in allowed)
-            raise BadReturn(self.name, "handle_subscribe", mode, f"None or {choices}")
-        self.on_subscribe_handled(subscription, side, "automatic" if mode is None else mode)
-
-    def on_subscribe_handled(self, subscription: Subscription, side: OtherSide, mode: object) -> None:
-        """Go on with a subscription after `handle_subscribe`; `mode` is None where the stage has none."""
-
-    def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
-        """Go on with other bounds of a subscription; a stage that takes nothing in has none."""
-
-    def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Cancel one of the subscriptions."""
-
-    def notify_cancelled(self, subscription: Subscription, marker: Marker, then: Callable[[object], None]) -> None:
-        """Call `handle_cancel` and go on with `then`, at once where the stage has none."""
-        handle_cancel = self.stage.handle_cancel
-        if not is_overridden(handle_cancel, Stage.handle_cancel):
-            then(None)
-        else:
-            handle = SubscriptionHandle(subscription, self)
-            kind = cast("CancelKind", marker.kind.value)  # an info ends nothing
-            self.call_back(partial(handle_cancel, kind, marker.reason, handle), then)
-
-    def notify_unsubscribed(self, subscription: Subscription) -> None:
-        """Call `handle_cancel`, in a turn to come, for a consumer that has left or was removed."""
-        self.scheduler.wake(self.turns)
-        if (
-            self.state is ProcessStatus.RUNNING
-            and subscription.ended is not None
-            and is_overridden(self.stage.handle_cancel, Stage.handle_cancel)
-        ):
-            then = partial(self.take_returned, "handle_cancel")
-            self.notify(partial(self.notify_cancelled, subscription, subscription.ended, then))
-
-    def take_returned(self, callback: str, returned: object) -> None:
-        """Handle the return value of a callback beside the main one, as the kind of stage does."""
-
     @override
-    def handle_control(self) -> int:
-        if self.is_busy:
-            self.serve()
-            return IDLE
-        if self.notices and self.state is ProcessStatus.RUNNING and self._stop_reason is None:
-            self.notices.popleft()()
-            return MORE
-        outcome = super().handle_control()
-        if self.is_paused and not self.has_control and self.state is ProcessStatus.RUNNING:
-            self.has_control = True
-            self.serve()
-            return IDLE
-        return outcome
+    def take_returned(self, callback: str, returned: object) -> None:
+        if self.output is None:
+            check_nothing(self.name, returned, callback)
+        elif returned is not None:
+            events = as_list(self.name, callback, returned)
+            if self.input is None:
+                self.emit_own(events)
+            else:
+                self.emit_nowait(events)
+        self.failure_reporter.returned()
+
+    def info(self, message: object) -> None:
+        """Send a message behind all events that the stage holds now."""
+        if self.output is None:
+            self.on_info(message)
+        elif self.input is None:
+            self.output.info(message)
+        else:
+            self.input.info(partial(self.output.info, message))
+
+    def dispatcher_failed(self, error: BaseException) -> None:
+        """Crash with the dispatcher's error, in a turn of its own; where the stage ends anyway, log it."""
+        if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
+            self.notify(partial(_raise, error))
+        else:
+            self.counts.error(error)
+            LOG.error("the dispatcher of stage %r failed while the stage ended or restarted", self.name, exc_info=error)
+
+    # Output
+
+    def emit_nowait(self, events: list[object]) -> None:
+        """Deliver the events that were asked for, buffer the rest, and count the ones that could not be kept.
+
+        After the end they are discarded.
+        """
+        stage_output, owed = self._output, self.ledger.owed
+        if self.input is not None and stage_output.is_acknowledged:
+            events = as_messages(list(self.failure_reporter.owned(events)))
+            add_pending(events)
+        if not stage_output.is_closed:
+            self.ledger.emitted(len(events))
+        self._emit(events, owed)
+
+    def emit_own(self, events: list[object]) -> None:
+        """Emit events of the callbacks. Raises `BufferFull`, and emits none, where they have to wait for room.
+
+        A stage may always emit events that it owes, since their consumer may have left, and its last events in a drain.
+        """
+        if len(events) > self.ledger.owed and not self._output.is_closed and self._has_no_room():
+            raise BufferFull(self.name, self._output.buffer.limit or 0, is_own=True)
+        self.emit_nowait(events)
+
+    def offer(self, events: list[object]) -> None:
+        """Emit events from outside: the callbacks owe as many events as before."""
+        if self.input is not None and self._output.is_acknowledged:
+            events = as_messages(events)
+        self._emit(events, 0)
+
+    def _emit(self, events: list[object], asked: int) -> None:
+        if self._output.is_closed:
+            self._output.discard(events, "cancelled")
+        else:
+            self._output.emit(events, self.scheduler.time(), asked)
+
+    def owed(self) -> int:
+        """Return how much of the demand is kept for events that the callbacks emit by themselves."""
+        return 0 if isinstance(self.callbacks, Inbox) else self.ledger.owed
+
+    @property
+    def waits_when_full(self) -> bool:
+        """Whether senders wait while the buffer is full."""
+        return self._output.buffer.keep == "all"
+
+    def is_full(self) -> bool:
+        """Return whether the stage is paused, or has no room; then `handle_room` is called when it may go on."""
+        return self.is_paused or self._has_no_room()
+
+    def _has_no_room(self) -> bool:
+        """Return whether the buffer keeps all and has no room; then `handle_room` is called when there is some.
+
+        In a drain there is always room, for all events are sent.
+        """
+        has_none = self.waits_when_full and not self.is_draining and self._ingress.capacity() < 1
+        if has_none:
+            self._ingress.producer_waits(partial(self.notify, self._notify_room))
+        return has_none
+
+    def _has_handle_room(self) -> bool:
+        return is_overridden(self.stage.handle_room, Stage.handle_room)
+
+    def _notify_room(self) -> None:
+        if self._has_handle_room():
+            self.call_back(self.stage.handle_room, partial(self.take_returned, "handle_room"))
+
+    def room(self) -> int:
+        """Return how many events of its own would be delivered or buffered now: none while it is paused."""
+        return 0 if self.is_paused else self._ingress.capacity()
+
+    def unhandled(self) -> int:
+        """Return how many events are buffered, or on their way to consumers."""
+        return self._output.unhandled()
+
+    @property
+    def buffer_limit_bytes(self) -> int | None:
+        """How many bytes the events in the buffer may take; None is no limit."""
+        sizes = self._output.buffer.sizes
+        return None if sizes is None else sizes.limit
+
+    def estimate_buffered_count(self) -> int:
+        """Return how many events wait for demand."""
+        return self._output.buffered()
+
+    def demand_by_consumer(self) -> dict[str, int]:
+        """Return the unmet demand of each consumer, by its name."""
+        return self._output.demand_by_consumer()
+
+    def demand(self, mode: DemandMode) -> None:
+        """Hold demand and events back from now on ("accumulate"), or go on with the ones held back ("forward")."""
+        if mode == "accumulate":
+            self._output.accumulate()
+        else:
+            late = self._output.forward()
+            if self.input is None:
+                self.ledger.report_late(late)
+        self.scheduler.wake(self.turns)
+
+    # Events in flight
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of this stage."""
+        return self.driver.steps.run(begin)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the stage receives messages."""
+        return self._input.is_acknowledged
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+        return self.scheduler.clock()
+
+    def more(self) -> list[object] | None:
+        """Take one more batch beside those in flight, and return it; None while something else is due."""
+        is_due = self.mailbox or self.notices or self._stop_reason is not None or self.is_paused
+        if is_due or (self.output is not None and self.output.collect() <= self._input.current_size):
+            return None
+        return self._input.add_to_batch()
+
+    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Account for events that were handled while others are in flight; emit their outputs."""
+        if self.step.latency is not None:
+            now = self.scheduler.clock()
+            for ingested_at in self._input.ingestion_times(positions):
+                self.step.latency.observe(now - ingested_at)
+        self.turns.handled(seconds)
+        if outputs:
+            self._output.emit(outputs, min(self._input.ingestion_times(positions)))
+        if positions:
+            self._input.finish_events(positions)
+
+    def scale(self, limit: int) -> None:
+        """Handle at most `limit` events, or batches, at a time from now on, in this life and the next ones."""
+        self.concurrency = replace(self.concurrency, limit=limit)
+        if self.offload is not None:
+            self.offload.resize(limit)
+        if self.in_flight is not None:
+            self.in_flight.arrived()

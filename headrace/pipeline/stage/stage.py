@@ -8,8 +8,7 @@ from headrace.errors import BadOption, BadReturn, NotStarted
 from headrace.otp.gen_server import GenServer
 from headrace.otp.process.state import ExitReason
 from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE
-from headrace.pipeline.flow.connection_status import IDLE_SECONDS, ConnectionStatus
-from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.counts import IDLE_SECONDS, ConnectionStatus, StageCounts
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import CancelKind, OtherSide, SubscriptionHandle
 from headrace.telemetry.counts import Families, FamilySpec

@@ -13,19 +13,18 @@ from headrace.otp.ref import Ref
 from headrace.otp.scheduler import IDLE, TurnTimes
 from headrace.pipeline.demand.buffer import KeepPolicy
 from headrace.pipeline.demand.window import Window, is_whole
-from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput
-from headrace.pipeline.flow.output import DemandMode
+from headrace.pipeline.flow.output import DemandMode, StageOutput
 from headrace.pipeline.flow.subscription import Marker, MarkerKind, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.message import Message, Outcome
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.link import OutputProcess, StageProcess, checked_target, emitting, taking
+from headrace.pipeline.topology.link import checked_target, ingress_of, input_of, output_of
 from headrace.pipeline.topology.run import Run
 
 E_co = TypeVar("E_co", covariant=True)
@@ -65,11 +64,11 @@ class EventStream(AsyncGenerator[E_co, None]):
 class StageReader:
     """The consumer's side of a subscription that a coroutine reads."""
 
-    def __init__(self, producer: ProducerProcess | ProducerConsumerProcess, window: Window, to: SubscribeTo) -> None:
+    def __init__(self, producer: StageProcess, stage_output: StageOutput, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
         self.input = StageInput(StageCounts(self.name), is_by_delivery=False)
-        self.input.counts.keep_left = producer.output.lose_unread
-        self.input.is_acknowledged = producer.output.is_acknowledged
+        self.input.counts.keep_left = stage_output.lose_unread
+        self.input.is_acknowledged = stage_output.is_acknowledged
         self.read = 0
         self.is_late = False
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +77,7 @@ class StageReader:
         self.turns = TurnTimes(self, self._turn)
         subscription = Subscription(producer, self, window, to, producer.scheduler)
         self.input.subscribe(subscription)
-        producer.output.subscribe(subscription)
+        stage_output.subscribe(subscription)
         self.input.open(subscription)
 
     def _turn(self) -> int:
@@ -156,7 +155,8 @@ def _raise_crash(stage: str, reason: ExitReason | None) -> None:
 
 
 async def read_stage(
-    producer: ProducerProcess | ProducerConsumerProcess,
+    producer: StageProcess,
+    stage_output: StageOutput,
     window: Window,
     to: SubscribeTo,
     timeout_seconds: float | None = None,
@@ -171,9 +171,9 @@ async def read_stage(
     if producer.state is ProcessStatus.ENDED:
         _raise_crash(producer.name, producer.reason)
         return
-    reader = StageReader(producer, window, to)
+    reader = StageReader(producer, stage_output, window, to)
     reader.watch(timeout_seconds)
-    is_acknowledged = producer.output.is_acknowledged
+    is_acknowledged = stage_output.is_acknowledged
     try:
         while (batch := await reader.next_batch()) is not None:
             for reader.read, event in enumerate(batch, 1):
@@ -249,7 +249,7 @@ class StageHandle(Generic[G_co]):
     def subscriptions(self) -> list[SubscriptionHandle]:
         """Return the stage's subscriptions to others that have not ended, in no order."""
         process = self._process("subscriptions")
-        if not isinstance(process, TakingProcess):
+        if process.input is None:
             return []
         active = (subscription for subscription in process.input.subscriptions if subscription.ended is None)
         return [SubscriptionHandle(subscription, process) for subscription in active]
@@ -313,7 +313,9 @@ class StageHandle(Generic[G_co]):
             check_seconds("timeout_seconds", timeout_seconds, ", or None for ever")
         to = SubscribeTo(self.name, max_demand, min_demand, "temporary", partition=partition)
         window = Window(max_demand, min_demand)
-        return EventStream(read_stage(self._emitting("stream", "read"), window, to, timeout_seconds))
+        process = self._process("stream")
+        stage_output = output_of(process, "read the stage that feeds it")
+        return EventStream(read_stage(process, stage_output, window, to, timeout_seconds))
 
     async def emit(self, events: Iterable[object]) -> None:
         """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.
@@ -322,7 +324,7 @@ class StageHandle(Generic[G_co]):
         Cancelled, what has not gone in is not emitted. Raises `GraphError` for a consumer, and `NoProcess` when the
         stage ends, completes or is drained before all is in, `BadOption` for what is one event and no list.
         """
-        await self._emitting("emit", "emit from").ingress.put(events_given(events))
+        await self._ingress("emit").put(events_given(events))
 
     def emit_nowait(self, events: Iterable[object]) -> None:
         """Emit all of the events from the stage, or none: raises `BufferFull` when there is no room.
@@ -330,7 +332,7 @@ class StageHandle(Generic[G_co]):
         Raises `GraphError` for a consumer, `NoProcess` when the stage has ended, or takes in nothing more, and
         `BadOption` for what is one event and no list.
         """
-        self._emitting("emit_nowait", "emit from").ingress.put_nowait(events_given(events))
+        self._ingress("emit_nowait").put_nowait(events_given(events))
 
     def info(self, message: object) -> None:
         """Send a message that waits behind all events the stage holds now; its `handle_info` gets it.
@@ -361,7 +363,7 @@ class StageHandle(Generic[G_co]):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
         if keep is not None and keep not in get_args(KeepPolicy):
             raise DemandError("keep", keep, '"first", "last" or "all"')
-        self._emitting("resize", "resize").output.resize(buffer_size, keep)
+        output_of(self._process("resize"), "resize the stage that feeds it").resize(buffer_size, keep)
 
     def scale(self, concurrency: int) -> None:
         """Have at most so many events of the stage under way from now on; those that are go on.
@@ -371,7 +373,8 @@ class StageHandle(Generic[G_co]):
         """
         if not is_whole(concurrency) or concurrency < 1:
             raise DemandError("concurrency", concurrency, "a whole number, 1 or more")
-        process = taking(self._process("scale"))
+        process = self._process("scale")
+        input_of(process)
         if process.in_flight is None:
             why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
             raise GraphError(self.name, why)
@@ -384,8 +387,13 @@ class StageHandle(Generic[G_co]):
     def _process(self, operation: str) -> StageProcess:
         return self._started(operation).processes[self.name]
 
-    def _emitting(self, operation: str, verb: str) -> OutputProcess:
-        return emitting(self._process(operation), f"{verb} the stage that feeds it")
+    def _emitting(self, operation: str, verb: str) -> StageProcess:
+        process = self._process(operation)
+        output_of(process, f"{verb} the stage that feeds it")
+        return process
+
+    def _ingress(self, operation: str) -> Ingress:
+        return ingress_of(self._process(operation), "emit from the stage that feeds it")
 
     def _started(self, operation: str) -> Run:
         return self._run(f"{operation} of stage {self.name!r}")

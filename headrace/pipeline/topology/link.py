@@ -8,13 +8,16 @@ from headrace.errors import DemandError, GraphError
 from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window, is_whole
-from headrace.pipeline.engine.answering_process import AnsweringProcess
-from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
-from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.consuming import ConsumerStep, SupervisorStep
+from headrace.pipeline.engine.producing import AnsweringStep, ProducerConsumerStep, ProducerStep
+from headrace.pipeline.engine.stage_process import StageProcess
+from headrace.pipeline.engine.subscribing import Step
 from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.accumulator import Selector
 from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.ingress import Ingress
+from headrace.pipeline.flow.input import StageInput
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
@@ -26,9 +29,6 @@ from headrace.pipeline.topology.graph import GraphNode, StageKind, circle_errors
 from headrace.telemetry.counts import MetricNames
 
 StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[object]
-StageProcess = ProducerProcess | ProducerConsumerProcess | ConsumerProcess
-OutputProcess = ProducerProcess | ProducerConsumerProcess
-InputProcess = ConsumerProcess | ProducerConsumerProcess
 
 
 @dataclass(slots=True)
@@ -92,69 +92,67 @@ def make_process(
     `metric_names` are those that the stages of the run export.
     """
     counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
-    process: StageProcess
-    if isinstance(spec.first, Producer):
-        stage_output = spec.settings.make_output(
-            PRODUCER_BUFFER_SIZE, counts, spec.first.buffer_keep, spec.first.buffer_bytes
-        )
-        stage_output.is_acknowledged = spec.first.emits_messages
-        process = ProducerProcess(
-            spec.name, cast("Callable[[], Producer[object]]", spec.factory), scheduler, counts, stage_output
-        )
-        process.first = spec.first
-    elif isinstance(spec.first, ProducerConsumer):
-        answers = is_overridden(spec.first.handle_demand, ProducerConsumer.handle_demand)
-        process = (AnsweringProcess if answers else ProducerConsumerProcess)(
-            spec.name,
-            cast("Callable[[], ProducerConsumer[object, object]]", spec.factory),
-            scheduler,
-            counts,
-            spec.settings.make_output(None, counts),
-        )
-        process.first = spec.first
-    else:
-        kind = ConsumerSupervisorProcess if isinstance(spec.first, ConsumerSupervisor) else ConsumerProcess
-        process = kind(spec.name, cast("Callable[[], Consumer[object]]", spec.factory), scheduler, counts)
-        process.first = spec.first
+    process = StageProcess(spec.factory, scheduler, counts, _step(spec, counts))
+    process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
     process.failure = spec.settings.failure(dead_letter_handler)
     process.concurrency = spec.settings.concurrency
     return process
 
 
+def _step(spec: StageSpec, counts: StageCounts) -> Step:
+    first, settings = spec.first, spec.settings
+    if isinstance(first, Producer):
+        stage_output = settings.make_output(PRODUCER_BUFFER_SIZE, counts, first.buffer_keep, first.buffer_bytes)
+        stage_output.is_acknowledged = first.emits_messages
+        return ProducerStep(stage_output)
+    if isinstance(first, ProducerConsumer):
+        answers = is_overridden(first.handle_demand, ProducerConsumer.handle_demand)
+        return (AnsweringStep if answers else ProducerConsumerStep)(
+            StageInput(counts, is_by_delivery=True), settings.make_output(None, counts)
+        )
+    stage_input = StageInput(counts, is_by_delivery=False)
+    return (SupervisorStep if isinstance(first, ConsumerSupervisor) else ConsumerStep)(stage_input)
+
+
 def kind_of(process: StageProcess) -> StageKind:
-    """Return what the stage of a process is."""
-    if isinstance(process, ProducerProcess):
+    """Return the kind of the stage of a process."""
+    if process.input is None:
         return "producer"
-    return "consumer" if isinstance(process, ConsumerProcess) else "producer_consumer"
+    return "consumer" if process.output is None else "producer_consumer"
 
 
-def emitting(process: StageProcess, instead: str) -> OutputProcess:
-    """Return the process if it emits. Raises `GraphError` for a consumer, which says what to do `instead`."""
-    if isinstance(process, ConsumerProcess):
+def output_of(process: StageProcess, instead: str) -> StageOutput:
+    """Return the output of a process. Raises `GraphError` for a consumer, whose sentence says what to do `instead`."""
+    if process.output is None:
         raise GraphError(process.name, f"is a consumer and emits nothing: {instead}")
-    return process
+    return process.output
 
 
-def taking(process: StageProcess) -> InputProcess:
-    """Return the process if it takes events in. Raises `GraphError` for a producer."""
-    if isinstance(process, ProducerProcess):
+def ingress_of(process: StageProcess, instead: str) -> Ingress:
+    """Return the ingress of a process. Raises `GraphError` for a consumer, as `output_of` does."""
+    output_of(process, instead)
+    return cast("Ingress", process.ingress)
+
+
+def input_of(process: StageProcess) -> StageInput:
+    """Return the input of a process. Raises `GraphError` for a producer."""
+    if process.input is None:
         raise GraphError(process.name, "is a producer and has no input")
-    return process
+    return process.input
 
 
-def subscribe(
-    consumer: ProducerConsumerProcess | ConsumerProcess, producer: OutputProcess, to: SubscribeTo, cancel: CancelMode
-) -> Subscription:
+def subscribe(consumer: StageProcess, producer: StageProcess, to: SubscribeTo, cancel: CancelMode) -> Subscription:
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
+    stage_input, is_acknowledged = input_of(consumer), output_of(producer, "subscribe to what feeds it").is_acknowledged
     window = Window(to.max_demand, to.min_demand)
     selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector  # of one made anew
-    selector = selects and Selector(selects, consumer.counts, is_acknowledged=producer.output.is_acknowledged)
+    selector = selects and Selector(selects, consumer.counts, is_acknowledged=is_acknowledged)
     options = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, options, consumer.scheduler)
-    if producer.output.is_acknowledged:
-        consumer.input.is_acknowledged = True
-        if isinstance(consumer, ProducerConsumerProcess):
+    if is_acknowledged:
+        stage_input.is_acknowledged = True
+        if consumer.output is not None:
             consumer.output.is_acknowledged = True
     producer.on_subscribe(subscription)
     consumer.subscribed(subscription)

@@ -19,6 +19,7 @@ from headrace.pipeline.dispatchers.partition import OutputsDispatcher, Partition
 from headrace.pipeline.failure import DeadLetterHandler, FailedEvent
 from headrace.pipeline.flow.accumulator import DemandAccumulator
 from headrace.pipeline.flow.counts import StageCounts, UndeliveredHandler
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer import Inbox
@@ -26,7 +27,7 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.graph import ERRORS, output_name, suggestion
-from headrace.pipeline.topology.link import OutputProcess, StageSpec
+from headrace.pipeline.topology.link import StageSpec
 from headrace.telemetry.events import LOG
 
 
@@ -160,21 +161,22 @@ NOBODY: Final = "{}:out"
 """The stage of a dead letter without an intended consumer; no stage of a config has such a name."""
 
 
-def intended_consumers(process: OutputProcess, edges: Edges, event: object) -> list[str]:
+def intended_consumers(stage_output: StageOutput, edges: Edges, event: object) -> list[str]:
     """Return the intended consumers of an event: one of them, or with a broadcast each that selects it.
 
     That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
     ever had.
     """
-    targets = {edge.consumer: edge.to for edge in edges.from_producer(process.name)}
-    dispatcher, nobody = process.output.dispatcher, NOBODY.format(process.name)
+    stage = stage_output.counts.stage
+    targets = {edge.consumer: edge.to for edge in edges.from_producer(stage)}
+    dispatcher, nobody = stage_output.dispatcher, NOBODY.format(stage)
     if isinstance(dispatcher, DemandAccumulator):
         dispatcher = dispatcher.inner
     if isinstance(dispatcher, PartitionDispatcher):
         partition = dispatcher.partition_of(event)
         found = [name for name, to in targets.items() if to.partition == partition]
         if isinstance(dispatcher, OutputsDispatcher) and partition is not None:
-            nobody = output_name(process.name, str(partition))
+            nobody = output_name(stage, str(partition))
     else:
         found = [name for name, to in targets.items() if _selects(to, event)]
     return (found[:1] if dispatcher.can_redeliver else found) or [nobody]

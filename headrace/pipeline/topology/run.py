@@ -13,28 +13,23 @@ from headrace.otp.process.process import ProcessStatus
 from headrace.otp.scheduler import every
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consuming import ConsumerProcess
-from headrace.pipeline.engine.producer_consumer_process import ProducerConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.engine.taking_process import TakingProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.failure import DeadLetterHandler
+from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.side_outputs import emit_to_side_output
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
 from headrace.pipeline.topology.edges import Edges, Ends
 from headrace.pipeline.topology.graph import ERRORS, STALL_SECONDS, GraphNode, circle_errors, node_errors, suggestion
 from headrace.pipeline.topology.link import (
-    InputProcess,
-    OutputProcess,
-    StageProcess,
     StageSpec,
     checked_target,
-    emitting,
+    input_of,
     kind_of,
     make_process,
     ordered,
+    output_of,
     subscribe,
-    taking,
 )
 from headrace.pipeline.topology.outputs import UndeliveredEvents, intended_consumers, source_of
 from headrace.pipeline.topology.stall import LAG_SECONDS, RunMonitor
@@ -73,10 +68,10 @@ DRAIN_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SideOutputLink:
-    """A side output, and the stage whose it is."""
+    """A side output, and the stage that emits by it."""
 
-    of: InputProcess
-    output: ProducerProcess
+    of: StageProcess
+    output: StageProcess
 
 
 class Run:
@@ -118,13 +113,12 @@ class Run:
             process.subscriber = self.subscribe
             if self._undelivered_events is not None and spec.settings.dead_letters:
                 process.counts.keep_left = self._undelivered_events.of(process.counts)
-                if not isinstance(process, ConsumerProcess):
-                    of_whom = partial(intended_consumers, process, self.edges)
+                if process.output is not None:
+                    of_whom = partial(intended_consumers, process.output, self.edges)
                     process.counts.keep_outputs = self._undelivered_events.of_outputs(process.counts, of_whom)
-            if spec.side_of is not None and isinstance(process, ProducerProcess):
-                self._pass_by(spec.side_of, spec.side, process)
-            if not isinstance(process, ProducerProcess):
-                self._link(process, spec)
+            if spec.side_of is not None:
+                self._add_side_output(spec.side_of, spec.side, process)
+            self._link(process, spec)
         self._nodes = {name: GraphNode(kind_of(process), is_later=True) for name, process in self.processes.items()}
         sources = [name for name, node in self._nodes.items() if node.kind == "producer"]
         self._ends = Ends(self.processes, sources, self.edges)
@@ -133,25 +127,25 @@ class Run:
         for side in self.sides.values():
             self._sides_of.setdefault(side.of.name, []).append(side)
 
-    def _link(self, process: InputProcess, spec: StageSpec) -> None:
+    def _link(self, process: StageProcess, spec: StageSpec) -> None:
         """Subscribe a stage to those that its spec names; one that names none may do so while it runs."""
         for to in spec.subscribe_to:
-            producer = self.processes[to.producer]
-            if not isinstance(producer, ConsumerProcess):
-                self.edges.add(subscribe(process, producer, to, self._cancel))
+            self.edges.add(subscribe(process, self.processes[to.producer], to, self._cancel))
         process.unfed = self._unfed
         if process.is_waiting():
             self._unfed.add(process.name)
 
-    def _pass_by(self, stage: str, name: str, output: ProducerProcess) -> None:
-        """Have a stage pass events by a side output: what it gives up, where that is `errors`."""
-        giving = taking(self.processes[stage])
-        output.output.is_acknowledged = giving.input.is_acknowledged
+    def _add_side_output(self, stage: str, name: str, output: StageProcess) -> None:
+        """Emit events of a stage by a side output: its failed events, where that is `errors`."""
+        emitter, stage_output, ingress = self.processes[stage], output.output, output.ingress
+        if stage_output is None or ingress is None:
+            return
+        stage_output.is_acknowledged = input_of(emitter).is_acknowledged
         if name == ERRORS:
-            giving.failure = replace(giving.failure, errors=partial(emit_to_side_output, output.ingress))
-        elif isinstance(giving, ProducerConsumerProcess):
-            giving.side_outputs.add(name, output.ingress)
-        self.sides[output.name] = SideOutputLink(giving, output)
+            emitter.failure = replace(emitter.failure, errors=partial(emit_to_side_output, ingress))
+        else:
+            emitter.side_outputs.add(name, ingress)
+        self.sides[output.name] = SideOutputLink(emitter, output)
 
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers before producers.
@@ -207,22 +201,22 @@ class Run:
         return SubscriptionHandle(subscription, consumer)
 
     def _ends_of(
-        self, stage: StageProcess, to: SubscribeTo, replaced: Subscription | None
-    ) -> tuple[InputProcess, OutputProcess]:
+        self, consumer: StageProcess, to: SubscribeTo, replaced: Subscription | None
+    ) -> tuple[StageProcess, StageProcess]:
         """Return the two stages, if one can subscribe to the other."""
-        self._check_edge(stage.name, to.producer, replaced)
-        consumer = taking(stage)
-        producer = emitting(self.processes[to.producer], "subscribe to what feeds it")
+        self._check_edge(consumer.name, to.producer, replaced)
+        stage_input, producer = input_of(consumer), self.processes[to.producer]
+        stage_output = output_of(producer, "subscribe to what feeds it")
         if self.is_stopping or not consumer.may_subscribe():
             raise NoProcess(consumer.name)
-        if producer.state is ProcessStatus.ENDED or producer.output.is_closed:
+        if producer.state is ProcessStatus.ENDED or stage_output.is_closed:
             raise NoProcess(to.producer)
-        if producer.output.is_acknowledged and not consumer.input.is_acknowledged:
+        if stage_output.is_acknowledged and not stage_input.is_acknowledged:
             raise GraphError(
                 consumer.name, f"takes plain events and {to.producer!r} sends messages: subscribe it before the start"
             )
         Window(to.max_demand, to.min_demand)
-        producer.output.check(consumer, to, replaced)
+        stage_output.check(consumer, to, replaced)
         return consumer, producer
 
     def _check_edge(self, consumer: str, producer: str, replaced: Subscription | None) -> None:
@@ -240,8 +234,8 @@ class Run:
                 raise error
 
     def _closes_circle(self, consumer: str, producer: str) -> bool:
-        process = self.processes[consumer]
-        if isinstance(process, ConsumerProcess) or (producer != consumer and not process.output.subscriptions):
+        stage_output = self.processes[consumer].output
+        if stage_output is None or (producer != consumer and not stage_output.subscriptions):
             return False
         seen, stack = {producer}, [producer]
         while stack:
@@ -284,11 +278,12 @@ class Run:
             return
         for name in self._ends.unconsumed:
             process = self.processes[name]
-            if isinstance(process, ConsumerProcess) or process.is_draining or process.output.is_closed:
+            stage_output = process.output
+            if stage_output is None or process.is_draining or stage_output.is_closed:
                 self._ends.let_go(name)
             elif self._is_awaited():
                 break
-            elif not self._is_read(process):
+            elif not self._is_read(stage_output):
                 LOG.warning("stage %r completes: all that took its events have ended", name)
                 self._ends.let_go(name)
                 process.drain()
@@ -300,27 +295,25 @@ class Run:
         """Tell whether a stage subscribes to nothing for now, and may subscribe to any."""
         while self._unfed:
             name = next(iter(self._unfed))
-            process = self.processes[name]
-            if isinstance(process, TakingProcess) and process.is_waiting():
+            if self.processes[name].is_waiting():
                 return True
             self._unfed.remove(name)
         return False
 
-    def _is_read(self, process: OutputProcess) -> bool:
-        """Tell whether a reader that is no stage subscribes to a stage."""
-        return any(one.consumer.name not in self.processes for one in process.output.subscriptions)
+    def _is_read(self, stage_output: StageOutput) -> bool:
+        """Return whether a reader that is no stage subscribes to an output."""
+        return any(one.consumer.name not in self.processes for one in stage_output.subscriptions)
 
     def _stop_waiting(self) -> None:
         for process in self.processes.values():
-            if isinstance(process, TakingProcess):
-                process.stop_waiting()
+            process.stop_waiting()
 
     def start_drain(self) -> None:
         """Stop intake at the producers; events in progress go on, and completion runs down."""
         self.is_draining = True
         for process in self.processes.values():
             process.resume()
-            if not isinstance(process, ConsumerProcess) and process.name not in self.sides:
+            if process.name not in self.sides:
                 process.drain()
         self._stop_waiting()
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from headrace.errors import class_and_message
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import DURATION_BOUNDS
-from headrace.pipeline.engine.consuming import ConsumerProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.flow.connection_status import ConnectionSnapshot
+from headrace.pipeline.engine.stage_process import StageProcess
+from headrace.pipeline.flow.counts import ConnectionSnapshot
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.topology.edges import EdgeSnapshot
 from headrace.pipeline.topology.graph import StageKind
-from headrace.pipeline.topology.link import StageProcess, kind_of
+from headrace.pipeline.topology.link import kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.stall import Stall
 from headrace.telemetry.counts import Family, HistogramCounts
@@ -101,8 +100,7 @@ def take_snapshot(run: Run, state: str) -> TopologySnapshot:
 
 
 def _stage(process: StageProcess, run: Run) -> StageSnapshot:
-    stage_input = None if isinstance(process, ProducerProcess) else process.input
-    stage_output = None if isinstance(process, ConsumerProcess) else process.output
+    stage_input, stage_output = process.input, process.output
     turns, counts = process.turns, process.counts
     return StageSnapshot(
         name=process.name,
@@ -127,7 +125,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         if stage_output is None or stage_output.buffer.sizes is None
         else stage_output.buffer.sizes.total,
         in_flight_events=0 if stage_input is None else stage_input.in_flight(),
-        latency=_histogram(process.latency) if isinstance(process, ConsumerProcess) else None,
+        latency=None if process.step.latency is None else _histogram(process.step.latency),
         families=counts.families.copy(),
         stall=run.watch.stalls.get(process.name),
         is_paused=process.is_paused,

@@ -7,9 +7,7 @@ from typing import Final, Literal
 
 from typing_extensions import override
 
-from headrace.pipeline.engine.consuming import ConsumerProcess, ConsumerSupervisorProcess
-from headrace.pipeline.engine.producer_process import ProducerProcess
-from headrace.pipeline.topology.link import StageProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.telemetry.events import LOG
 
 Cause = Literal["paused", "busy", "unasked"]
@@ -131,14 +129,12 @@ class RunMonitor:
 
 def _sample(process: StageProcess) -> ProgressSample:
     counts = process.counts
-    stage_input = None if isinstance(process, ProducerProcess) else process.input
-    stage_output = None if isinstance(process, ConsumerProcess) else process.output
+    stage_input, stage_output = process.input, process.output
     received, in_flight = (0, 0) if stage_input is None else (stage_input.received(), stage_input.in_flight())
     sent, buffered = (0, 0) if stage_output is None else (stage_output.sent(), stage_output.buffered())
-    is_by_children = isinstance(process, ConsumerSupervisorProcess)  # which may well live for long
     return ProgressSample(
         progress=received + sent + counts.failed + counts.redelivered + sum(counts.discarded.values()),
-        waiting=0 if is_by_children else in_flight + buffered,
+        waiting=0 if process.step.has_children else in_flight + buffered,  # children may live for long
         cause=_cause(process),
         producers=() if stage_input is None else tuple(one.producer.name for one in stage_input.subscriptions),
     )

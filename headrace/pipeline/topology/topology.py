@@ -23,7 +23,7 @@ from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
 from headrace.pipeline.topology.graph import KIND_NAMES, STALL_SECONDS, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
-from headrace.pipeline.topology.link import StageSpec, emitting, ordered
+from headrace.pipeline.topology.link import StageSpec, ingress_of, ordered
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
 from headrace.pipeline.topology.run import DRAIN_SECONDS, Run, RunOutcome
 from headrace.pipeline.topology.service import Service, Services
@@ -311,7 +311,7 @@ class Topology:
         `BadOption` for what is one event and no list.
         """
         run = self._started()
-        ingress = emitting(run.process(stage), "emit from what feeds it").ingress
+        ingress = ingress_of(run.process(stage), "emit from the stage that feeds it")
         try:
             return ingress.put_threadsafe(events_given(events))
         except RuntimeError:  # the loop is closed

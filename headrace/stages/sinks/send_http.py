@@ -13,7 +13,7 @@ from headrace.clock import utc_now
 from headrace.database.urls import NUL, has_nul
 from headrace.errors import Unrecoverable
 from headrace.http.client import SERVER_ERRORS, Client, HttpSender, PeerSilent, failure, parse_retry_after
-from headrace.pipeline.flow.connection_status import ConnectionStatus
+from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.options import CountField, DurationField, ExpressionField, Options, StageType, refused

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
-from headrace.pipeline.flow.connection_status import ConnectionStatus
+from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderClosed
 from headrace.stages.options import CountField, Options, StageType

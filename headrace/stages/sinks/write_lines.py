@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, PlainValidator, model_validator
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
-from headrace.pipeline.flow.connection_status import ConnectionStatus
+from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite
 from headrace.stages.files.output_file import (

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from headrace.pipeline.failure import Retry
-from headrace.pipeline.flow.connection_status import ConnectionStatus
+from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, SqlRow
 from headrace.telemetry.events import LOG
 

@@ -7,7 +7,6 @@ import pytest
 from headrace.dead_letters.replay import StageReplay
 from headrace.dead_letters.sqlite_store import SqliteDeadLetterStore
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.engine.consuming import ConsumerProcess
 from tests.fakes.dead_letters import ALL, letter
 from tests.fakes.failing_stages import (
     Kept,
@@ -37,7 +36,7 @@ async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(asid
     sink, notes = Kept(), Notes()
     process = alone(sink, Scheduler(), name="price")
     await started(process)
-    assert isinstance(process, ConsumerProcess)
+    assert process.input is not None
     await aside.put([letter(number) for number in range(4, 11)])
     await aside.request_replay(ALL, rate=20.0)
     replay = StageReplay("price", process, notes)
@@ -46,7 +45,7 @@ async def test_letters_go_no_quicker_than_their_rate_and_make_up_for_little(asid
     sent = []
     for now in (100.0, 100.01, 100.05, 100.06, 100.1, 101.0, 101.0):
         wait = replay.send_due(now)
-        await until(lambda: not process.input.in_flight())
+        await until(lambda: not process._input.in_flight())
         sent.append((len(sink.data), round(wait or 0.0, 3)))
     assert sent == [(1, 0.05), (1, 0.04), (2, 0.05), (2, 0.04), (3, 0.05), (6, 0.05), (6, 0.05)]
     replay.finish()

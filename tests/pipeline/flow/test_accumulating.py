@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent
 from tests.fakes.raw_ends import RawConsumer
@@ -42,7 +41,7 @@ class _Replayed:
 async def _replay(dispatcher: DispatcherName, before: int, steps: Steps, consumers: int) -> None:
     silent = Silent()
     process = alone(silent, Scheduler(), StageSettings(dispatcher=dispatcher, buffer_size=10_000))
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     raw = [RawConsumer(str(number), process) for number in range(consumers)]
     for consumer in raw:
@@ -88,7 +87,7 @@ def test_asks_and_events_are_replayed_in_the_order_in_which_they_came(
 async def test_a_consumer_may_leave_and_do_without_what_it_asked_for_meanwhile() -> None:
     silent = Silent()
     process = alone(silent, Scheduler(), StageSettings(demand="accumulate"))
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     first, second = RawConsumer("first", process), RawConsumer("second", process)
     for consumer in (first, second):
@@ -118,7 +117,7 @@ async def test_a_stage_that_accumulates_holds_no_more_than_its_buffer() -> None:
 async def test_a_drain_goes_on_with_what_was_accumulated() -> None:
     silent = Silent()
     process = alone(silent, Scheduler(), StageSettings(demand="accumulate"))
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     consumer = RawConsumer("consumer", process)
     consumer.ask(5)

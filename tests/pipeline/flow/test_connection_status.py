@@ -1,6 +1,6 @@
 """How long a failure of a connection counts."""
 
-from headrace.pipeline.flow.connection_status import ConnectionStatus
+from headrace.pipeline.flow.counts import ConnectionStatus
 
 
 def test_a_failure_counts_for_a_minute_once_no_event_waits() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.otp import tree
+from headrace.pipeline.engine.consuming import SupervisorStep
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.flow.subscription_handle import OtherSide, SubscriptionHandle
 from headrace.pipeline.message import Outcome
@@ -69,7 +70,9 @@ class Run:
     def check(self) -> None:
         stage = self.topology.snapshot().stages[-1]
         assert stage.in_flight_events <= AT_ONCE
-        assert len(run_of(self.topology).processes["children"].children.entries) <= AT_ONCE  # type: ignore[union-attr]
+        step = run_of(self.topology).processes["children"].step
+        assert isinstance(step, SupervisorStep)
+        assert len(step.children.entries) <= AT_ONCE
         assert stage.events_received == len(self.held.done) + sum(stage.discarded.values())
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.settings import DispatcherName, StageSettings
 from tests.fakes.flow_stages import Silent
@@ -15,10 +15,10 @@ from tests.fakes.raw_ends import RawConsumer
 from tests.fakes.stepping import alone, rest, started
 
 
-async def _producer(settings: StageSettings) -> tuple[Silent, ProducerProcess]:
+async def _producer(settings: StageSettings) -> tuple[Silent, StageProcess]:
     silent = Silent()
     process = alone(silent, Scheduler(), settings)
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     return silent, process
 
@@ -39,7 +39,7 @@ async def test_nothing_overflows_that_was_asked_for_before_it_was_emitted(
     assert process.counts.discarded["overflow"] == 0
     if dispatcher == "broadcast" or consumers == 1:
         assert all([event for got in one.deliveries for event in got] == [1, 2, 3, 4, 5, 6] for one in raw)
-    assert process.output.sent() == 6
+    assert process._output.sent() == 6
 
 
 @pytest.mark.asyncio
@@ -49,12 +49,12 @@ async def test_what_is_sent_to_several_is_counted_once() -> None:
     first.ask(5)
     second.ask(3)
     silent.emit_nowait([1, 2, 3, 4])
-    assert (first.got, second.got, process.output.sent(), process.output.buffer.size) == (0, 0, 3, 1)
+    assert (first.got, second.got, process._output.sent(), process._output.buffer.size) == (0, 0, 3, 1)
     await rest(process.scheduler)
     assert (first.got, second.got) == (3, 3)
     second.leave()
     await rest(process.scheduler)
-    assert (first.got, process.output.sent()) == (4, 4)
+    assert (first.got, process._output.sent()) == (4, 4)
 
 
 @pytest.mark.asyncio
@@ -67,12 +67,12 @@ async def test_what_is_sent_stays_counted_while_consumers_come_and_go() -> None:
     second.ask(20)
     silent.emit_nowait([4, 5])
     await rest(process.scheduler)
-    assert process.output.sent() == 5
+    assert process._output.sent() == 5
     second.is_taking = False
     silent.emit_nowait([6, 7, 8])
-    assert process.output.sent() == 8
+    assert process._output.sent() == 8
     second.leave()
-    assert process.output.sent() == first.subscription.delivered + second.subscription.delivered == 8
+    assert process._output.sent() == first.subscription.delivered + second.subscription.delivered == 8
     await rest(process.scheduler)
     assert sorted(event for got in (*first.deliveries, *second.deliveries) for event in got) == list(range(1, 9))  # type: ignore[type-var] # these events are numbers
 
@@ -100,7 +100,7 @@ async def test_what_is_buffered_is_served_although_mail_waits_for_a_stream_to_gi
 
     waiting = Waiting()
     process = alone(waiting, Scheduler())
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     consumer = RawConsumer("consumer", process)
     await started(process)
     consumer.ask(2)
@@ -122,4 +122,4 @@ async def test_what_the_last_of_a_broadcast_had_not_begun_was_sent_all_the_same(
     last.ask(5)
     silent.emit_nowait([1, 2, 3])
     assert last.leave() == [1, 2, 3]
-    assert (process.output.sent(), process.output.buffer.size) == (3, 0)
+    assert (process._output.sent(), process._output.buffer.size) == (3, 0)

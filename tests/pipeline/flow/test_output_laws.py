@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.raw_ends import RawConsumer
@@ -48,7 +47,7 @@ class _Bench:
         self.dispatcher = dispatcher
         self.informed = Informed()
         process = alone(self.informed, Scheduler(), DISPATCHERS[dispatcher])
-        assert isinstance(process, ProducerProcess)
+        assert process.output is not None
         self.process = process
         self.consumers: list[RawConsumer] = []
         self.all: list[RawConsumer] = []
@@ -82,10 +81,10 @@ class _Bench:
             self.is_accumulating = word == "accumulate"
             self.process.demand("accumulate" if self.is_accumulating else "forward")
         elif word == "resize":
-            self.process.output.resize(number + 5, "first" if number % 2 else "last")
+            self.process._output.resize(number + 5, "first" if number % 2 else "last")
         elif word == "mark":
             self.marks += 1
-            self.process.output.info(self.marks)
+            self.process._output.info(self.marks)
 
     def _subscribe(self, number: int) -> None:
         to = {
@@ -110,7 +109,7 @@ class _Bench:
 
     def check(self) -> None:
         """Check what holds at any moment."""
-        outlet, counts = self.process.output, self.process.counts
+        outlet, counts = self.process._output, self.process.counts
         for consumer, got in zip(self.all, self._got(), strict=True):
             assert got == sorted(got) or not self.is_in_order
             assert len(got) <= consumer.asked
@@ -127,7 +126,7 @@ class _Bench:
     def check_rest(self) -> None:
         """Check what holds once there is nothing left to do."""
         self.check()
-        outlet = self.process.output
+        outlet = self.process._output
         assert len(self.informed.messages) + outlet.waiting_messages == self.marks
         assert self.informed.messages == sorted(self.informed.messages, key=str) or self.marks > 9
         if not self.is_accumulating:
@@ -153,7 +152,7 @@ async def _run(dispatcher: str, steps: list[tuple[str, int]]) -> None:
     bench.check_rest()
     bench.process.stop()
     await bench.process.terminated
-    assert bench.process.output.buffered() == 0
+    assert bench.process._output.buffered() == 0
     bench.check()
 
 

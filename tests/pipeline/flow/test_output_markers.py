@@ -6,7 +6,7 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
@@ -26,10 +26,10 @@ class Informed(Silent):
         self.messages.append(message)
 
 
-async def _producer(settings: StageSettings) -> tuple[Informed, ProducerProcess]:
+async def _producer(settings: StageSettings) -> tuple[Informed, StageProcess]:
     informed = Informed()
     process = alone(informed, Scheduler(), settings)
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     return informed, process
 
@@ -40,7 +40,7 @@ async def test_a_message_comes_at_once_when_nothing_is_buffered() -> None:
     consumer = RawConsumer("consumer", process)
     consumer.ask(3)
     informed.emit_nowait([1, 2])
-    process.output.info("done")
+    process._output.info("done")
     await rest(process.scheduler)
     assert informed.messages == ["done"]
     assert consumer.got == 2
@@ -51,9 +51,9 @@ async def test_a_delivery_is_cut_in_two_at_a_message() -> None:
     informed, process = await _producer(StageSettings())
     consumer = RawConsumer("consumer", process)
     informed.emit_nowait([1, 2])
-    process.output.info("between")
+    process._output.info("between")
     informed.emit_nowait([3, 4])
-    process.output.info("behind")
+    process._output.info("behind")
     assert process.estimate_buffered_count() == 4
     consumer.ask(1)
     await rest(process.scheduler)
@@ -72,8 +72,8 @@ async def test_a_message_waits_behind_what_a_dispatcher_holds() -> None:
     informed, process = await _producer(settings)
     even, odd = (RawConsumer(str(own), process, to=SubscribeTo("stage", partition=own)) for own in (0, 1))
     informed.emit_nowait([1, 2, 3, 4, 5, 6])
-    assert (process.output.buffered(), process.output.buffer.size) == (6, 2)
-    process.output.info("behind all")
+    assert (process._output.buffered(), process._output.buffer.size) == (6, 2)
+    process._output.info("behind all")
     for consumer, demand in ((even, 2), (odd, 3), (even, 1)):
         assert informed.messages == []
         consumer.ask(demand)
@@ -87,9 +87,9 @@ async def test_a_message_waits_behind_what_a_dispatcher_holds() -> None:
 async def test_a_message_is_kept_when_the_events_before_it_are_discarded(keep: str) -> None:
     informed, process = await _producer(StageSettings())
     informed.emit_nowait([1, 2, 3])
-    process.output.info("behind 3")
+    process._output.info("behind 3")
     informed.emit_nowait([4])
-    process.output.resize(1, "first" if keep == "first" else "last")
+    process._output.resize(1, "first" if keep == "first" else "last")
     await rest(process.scheduler)
     assert process.counts.discarded["overflow"] == 3
     assert informed.messages == ([] if keep == "first" else ["behind 3"])
@@ -104,7 +104,7 @@ async def test_a_message_is_kept_when_the_events_before_it_are_discarded(keep: s
 async def test_messages_are_reached_in_a_drain_that_nobody_reads() -> None:
     informed, process = await _producer(StageSettings())
     informed.emit_nowait([1, 2])
-    process.output.info("behind")
+    process._output.info("behind")
     process.drain()
     await process.terminated
     assert informed.messages == ["behind"]
@@ -119,11 +119,11 @@ def _sizes(outlet: StageOutput) -> tuple[int, int]:
 async def test_a_smaller_buffer_discards_what_no_longer_fits_and_a_larger_one_takes_more() -> None:
     informed, process = await _producer(StageSettings(buffer_size=4))
     informed.emit_nowait([1, 2, 3, 4])
-    process.output.resize(2, "first")
-    assert _sizes(process.output) == (2, 2)
-    process.output.resize(5, "last")
+    process._output.resize(2, "first")
+    assert _sizes(process._output) == (2, 2)
+    process._output.resize(5, "last")
     informed.emit_nowait([5, 6, 7, 8])
-    assert _sizes(process.output) == (5, 3)
+    assert _sizes(process._output) == (5, 3)
     consumer = RawConsumer("consumer", process)
     consumer.ask(9)
     await rest(process.scheduler)

@@ -12,7 +12,6 @@ import pytest
 
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.settings import StageSettings
 from tests.fakes.flow_stages import Silent
@@ -158,7 +157,7 @@ class _Bench:
     def __init__(self, settings: StageSettings) -> None:
         self.silent = Silent()
         process = alone(self.silent, Scheduler(), settings)
-        assert isinstance(process, ProducerProcess)
+        assert process.output is not None
         self.process = process
         self.dispatcher = settings.dispatcher
         self.consumers: dict[str, RawConsumer] = {}
@@ -206,8 +205,8 @@ class _Bench:
                 seen.append(f"{name} {events[0]}..{events[-1]}")
         if discarded:
             seen.append(f"discarded {discarded}")
-        if self.process.output.buffered():
-            seen.append(f"buffered {self.process.output.buffered()}")
+        if self.process._output.buffered():
+            seen.append(f"buffered {self.process._output.buffered()}")
         return seen
 
 

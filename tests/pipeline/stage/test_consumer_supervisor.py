@@ -97,15 +97,15 @@ async def _random_ends(data: st.DataObject) -> None:
             held.open(event, Oops(event) if fails else None)
             failed += fails and held.restart == "temporary"
         await bench.rest()
-        living = len(bench.process.children.entries)
+        living = len(bench.step.children.entries)
         assert living <= most
         assert living + subscription.asked + subscription.pending == subscription.window.outstanding <= most
         assert bench.process.counts.failed == failed
         assert sent == len(held.done) + failed + living
-        assert bench.process.input.received() == sent - living
+        assert bench.process._input.received() == sent - living
     bench.process.kill()
     assert await bench.process.terminated == "shutdown"
-    assert bench.process.input.received() == sent == len(held.done) + sum(bench.discarded().values())
+    assert bench.process._input.received() == sent == len(held.done) + sum(bench.discarded().values())
 
 
 @pytest.mark.asyncio
@@ -190,12 +190,12 @@ async def test_a_subscription_that_the_supervisor_cancels_ends_when_its_children
     await bench.send("a", "b")
     bench.process.end_subscription(bench.producer.subscription, "normal")
     await bench.rest()
-    assert bench.process.input.in_flight() == 2
+    assert bench.process._input.in_flight() == 2
     held.open("a")
     held.open("b")
     await bench.rest()
     assert held.done == ["a", "b"]
-    assert not bench.process.input.subscriptions
+    assert not bench.process._input.subscriptions
     assert bench.process.state is ProcessStatus.RUNNING
     bench.process.kill()
     await bench.process.terminated

@@ -9,7 +9,6 @@ from headrace.errors import RestartsExhausted, StartFailed, Unrecoverable
 from headrace.otp.process.process import ExitReason, ProcessStatus
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.demand.window import Window
-from headrace.pipeline.engine.consuming import ConsumerProcess
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -294,7 +293,7 @@ BOOM = KeyError("boom")
 async def test_what_a_producers_end_does_to_its_consumer(cancel: CancelMode, reason: ExitReason, lives: bool) -> None:  # noqa: FBT001
     collect = Collect()
     process = alone(collect, Scheduler())
-    assert isinstance(process, ConsumerProcess)
+    assert process.input is not None
     ends = RawProducer("ends", process, Window(4, 2), SubscribeTo("ends", cancel=cancel))
     goes_on = RawProducer("goes on", process, Window(4, 2))
     await started(process)

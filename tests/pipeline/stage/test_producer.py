@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from headrace.errors import BadReturn, RestartsExhausted
-from headrace.pipeline.engine.producer_process import ProducerProcess
+from headrace.pipeline.engine.producing import ProducerStep
 from headrace.pipeline.flow.ingress import SyncGenerator
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.producer import Producer
@@ -316,9 +316,9 @@ async def test_a_generator_is_not_pulled_any_more_once_its_run_drains() -> None:
     await settled(topology)
     run = run_of(topology)
     endless = run.processes["endless"]
-    assert isinstance(endless, ProducerProcess)
-    assert isinstance(endless.pull, SyncGenerator)
-    run.scheduler._slice_seconds = endless.pull._slice_seconds = 0.0
+    assert isinstance(endless.step, ProducerStep)
+    assert isinstance(endless.step.pull, SyncGenerator)
+    run.scheduler._slice_seconds = endless.step.pull._slice_seconds = 0.0
     gated.gate.set()
     await until(lambda: 1000 < pulled < 2000)
     before = pulled

@@ -11,7 +11,7 @@ from headrace.errors import NameTaken, NoChild, PermanentChild, RestartsExhauste
 from headrace.otp.gen_server import GenServer
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildSpec
-from headrace.pipeline.engine.consuming import ConsumerSupervisorProcess
+from headrace.pipeline.engine.consuming import SupervisorStep
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor
@@ -209,8 +209,9 @@ async def test_a_child_cut_off_by_terminate_child_fails_its_message() -> None:
     await topology.start()
     await settled(topology)
     process = run_of(topology).processes["children"]
-    assert isinstance(process, ConsumerSupervisorProcess)
-    slot = next(iter(process.children.entries.values()))
+    step = process.step
+    assert isinstance(step, SupervisorStep)
+    slot = next(iter(step.children.entries.values()))
     slot.process.kill()
     await settled(topology)
     held.open(2)

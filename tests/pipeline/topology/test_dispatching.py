@@ -9,7 +9,6 @@ from headrace.errors import GraphError, SubscriptionError
 from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher
 from headrace.pipeline.dispatchers.partition import PartitionDispatcher
-from headrace.pipeline.engine.producer_process import ProducerProcess
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
 from headrace.pipeline.message import Outcome
 from headrace.pipeline.stage.settings import StageSettings
@@ -65,7 +64,7 @@ async def test_a_consumer_that_its_producers_dispatcher_has_no_place_for_is_refu
 async def test_a_second_subscription_to_what_is_broadcast_is_refused() -> None:
     """GenStage cancels it, and logs an error."""
     process = alone(Silent(), Scheduler(), StageSettings(dispatcher="broadcast"))
-    assert isinstance(process, ProducerProcess)
+    assert process.output is not None
     await started(process)
     consumer = RawConsumer("consumer", process)
     with pytest.raises(SubscriptionError) as caught:

@@ -53,7 +53,7 @@ async def test_who_emits_into_a_run_that_has_ended_is_told_so() -> None:
     await topology.start()
     with pytest.raises(GraphError, match="does not exist"):
         topology.emit_threadsafe("nobody", [1])
-    with pytest.raises(GraphError, match="is a consumer and emits nothing: emit from what feeds it"):
+    with pytest.raises(GraphError, match="is a consumer and emits nothing: emit from the stage that feeds it"):
         topology.emit_threadsafe("collect", [1])
     await topology.stop()
     with pytest.raises(NoProcess):
