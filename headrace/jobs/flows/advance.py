@@ -1,7 +1,7 @@
-"""Lets go of jobs that were held back: the next ones of workflows, of chains, and the callbacks of batches.
+"""Advances groups: releases the next steps of workflows, the next jobs of chains, and the callbacks of batches.
 
-All of it is decided anew from what the store has, so that it may be done by several at once, twice, or late: whoever is
-killed in between has lost nothing, and the next look finds what is left to do.
+Each decision is made from the jobs in the store alone. So a group may be advanced twice, late, or by several processes
+at the same time, and a process that is killed in between loses nothing: the next one makes the same decision.
 """
 
 import asyncio
@@ -34,52 +34,56 @@ from headrace.jobs.stores.store import Changes, Finds
 from headrace.telemetry.events import Telemetry, log_failure
 
 MEMBER_LIMIT: Final = 100_000
-"""Jobs of one workflow that are looked at."""
+"""Jobs of one workflow that are read."""
 
 CALLBACK_LIMIT: Final = 10
-"""Callbacks of one batch that are looked at; there are at most three."""
+"""Callbacks of one batch that are read; there are at most three."""
 
 AT_ONCE: Final = 100
-"""Groups that are advanced at a time: their queries reach the store together."""
+"""Groups that are advanced at the same time: their queries reach the store together."""
 
 AGAIN_SECONDS: Final = 1.0
-"""How long it waits after a store that failed, before it tries again."""
+"""How long the advancer waits after an error, before it tries again."""
 
 FEW: Final = 8
-"""So many steps before another are read at each look; of more it is first asked whether any has not ended yet."""
+"""If a step comes after more steps than that, the store is first asked whether one of them has not ended."""
 
 KEPT_STEPS: Final = 20_000
-"""Steps of workflows of which it is kept what comes after them, about 300 bytes each; of one workflow all are."""
+"""Steps in the cached graphs of all workflows, about 300 bytes each; one graph may be larger."""
 
-_SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
+SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 _FAILED: Final[frozenset[JobState]] = frozenset({"cancelled", "discarded"})
 
 
 class AdvancerStore(Finds, Changes, Protocol):
-    """The roles of a store that advancing takes."""
+    """The roles of a store that an advancer needs."""
 
 
 def groups_to_advance(jobs: Iterable[NewJob | None]) -> list[JobGroups]:
-    """Return the groups of those jobs that are inserted suspended."""
-    suspended = (job for job in jobs if job is not None and job.state == "suspended")
-    return [group for job in suspended for group in groups_of(job.meta)]
+    """Return the groups of jobs that are inserted as suspended."""
+    return groups_of_all(job for job in jobs if job is not None and job.state == "suspended")
+
+
+def groups_of_all(jobs: Iterable[Job | NewJob]) -> list[JobGroups]:
+    """Return the groups of jobs, each once."""
+    return list(dict.fromkeys(group for job in jobs for group in groups_of(job.meta)))
 
 
 async def advance(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
-    """Release the jobs of a group that need wait no longer, and cancel those that can no longer run.
+    """Release the jobs of a group that need wait no longer, and cancel the jobs that can no longer run.
 
-    Return the other groups that this has changed. On cancellation a part of it may be done.
+    Return the other groups that this has changed. On cancellation, a part of the changes may be made.
     """
     if group.key == "chain_id":
         await _advance_chain(store, group)
         return set()
-    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+    if not await store.has(JobFilter(states=SUSPENDED, meta=group.meta)):
         return set()
     return await (_advance_workflow if group.key == "workflow_id" else _advance_batch)(store, group)
 
 
 async def advance_all(store: AdvancerStore, groups: Iterable[JobGroups]) -> None:
-    """Advance groups, many at a time, and all groups that this changes. Raises the store's first error."""
+    """Advance groups, and all groups that this changes, many at a time. Raises the first error of the store."""
     await _advance_each(groups, partial(advance, store))
 
 
@@ -106,10 +110,11 @@ async def _advance_each(
 
 
 async def _advance_workflow(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
-    return await _advance_steps(store, group, await _steps_of(store, group))
+    return await _advance_steps(store, group, await steps_of(store, group))
 
 
-async def _steps_of(store: AdvancerStore, group: JobGroups) -> list[Job]:
+async def steps_of(store: Finds, group: JobGroups) -> list[Job]:
+    """Return the jobs of a group, in the order of their insertion."""
     return await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
 
 
@@ -121,7 +126,7 @@ async def _advance_steps(store: AdvancerStore, group: JobGroups, steps: Sequence
 
 
 async def _advance_batch(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
-    which = JobFilter(states=_SUSPENDED, meta={**group.meta, **CALLBACK_META})
+    which = JobFilter(states=SUSPENDED, meta={**group.meta, **CALLBACK_META})
     callbacks = await store.find(which, CALLBACK_LIMIT)
     duplicates = set((await _duplicate_states(store, callbacks)).values())
     members = {**group.meta, **MEMBER_META}
@@ -134,29 +139,29 @@ async def _advance_batch(store: AdvancerStore, group: JobGroups) -> set[JobGroup
 
 
 async def _advance_chain(store: AdvancerStore, group: JobGroups) -> None:
-    """Let go of the oldest, unless one of them may run already; no write where there is nothing to do."""
-    if not await store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+    """Release the oldest suspended job of a chain, unless one may run already; write nothing otherwise."""
+    if not await store.has(JobFilter(states=SUSPENDED, meta=group.meta)):
         return
-    if not await store.has(JobFilter(states=INCOMPLETE - _SUSPENDED, meta=group.meta)):
+    if not await store.has(JobFilter(states=INCOMPLETE - SUSPENDED, meta=group.meta)):
         await store.release_next(group.id)
 
 
 async def _duplicate_states(store: AdvancerStore, jobs: Sequence[Job]) -> dict[int, JobState]:
-    """Return the states of what jobs await that was there before them, by id."""
+    """Return the states, by id, of the existing jobs that these jobs await."""
     ids = frozenset(job_id for job in jobs for job_id in duplicates_of(job).values())
     found = await store.find(JobFilter(ids=ids), len(ids)) if ids else []
     return {job.id: job.state for job in found}
 
 
 async def _apply(store: AdvancerStore, decision: AdvanceDecision) -> None:
-    """Do it, in as far as it is still called for: what is no longer suspended is left alone."""
+    """Apply a decision to the jobs that are still suspended."""
     for ids, change in ((decision.cancel, store.cancel), (decision.release, store.release)):
         if ids:
-            await change(JobFilter(ids=frozenset(ids), states=_SUSPENDED))
+            await change(JobFilter(ids=frozenset(ids), states=SUSPENDED))
 
 
 class _Graphs:
-    """The graphs of workflows whose steps end here, those that were used last, and looks along them."""
+    """Caches the graphs of workflows whose steps end here, so that an ended step needs few reads."""
 
     def __init__(self, store: AdvancerStore) -> None:
         self._store = store
@@ -164,7 +169,7 @@ class _Graphs:
         self._size = 0
 
     async def advance(self, group: JobGroups, ended: AbstractSet[int] | None) -> set[JobGroups]:
-        """Advance a group in which only these jobs have completed; None means that anything may have changed."""
+        """Advance a group in which only the jobs `ended` have completed; None means that any job may have changed."""
         graph = self._graphs.pop(group, None)
         self._size -= 0 if graph is None else graph.size
         if ended is None or group.key != "workflow_id":
@@ -172,9 +177,9 @@ class _Graphs:
         if graph is not None:
             self._keep(group, graph)
             return set() if await self._follow(graph, ended) else await advance(self._store, group)
-        if not await self._store.has(JobFilter(states=_SUSPENDED, meta=group.meta)):
+        if not await self._store.has(JobFilter(states=SUSPENDED, meta=group.meta)):
             return set()
-        steps = await _steps_of(self._store, group)
+        steps = await steps_of(self._store, group)
         graph = graph_of(steps)
         if graph is not None:
             self._keep(group, graph)
@@ -187,14 +192,14 @@ class _Graphs:
             self._size -= self._graphs.pop(next(iter(self._graphs))).size
 
     async def _follow(self, graph: StepGraph, ended: AbstractSet[int]) -> bool:
-        """Let go of those right after the completed steps; return whether nothing else follows from them."""
+        """Release the steps right after the ended ones; return False if the whole workflow must be read."""
         ids = frozenset(graph.followers(ended))
-        suspended = await self._store.find(JobFilter(ids=ids, states=_SUSPENDED), len(ids)) if ids else []
+        suspended = await self._store.find(JobFilter(ids=ids, states=SUSPENDED), len(ids)) if ids else []
         needs = {graph.before.get(step.id, frozenset()) for step in suspended}
-        going = {
+        unfinished = {
             one for one in needs if len(one) > FEW and await self._store.has(JobFilter(ids=one, states=INCOMPLETE))
         }
-        suspended = [step for step in suspended if graph.before.get(step.id, frozenset()) not in going]
+        suspended = [step for step in suspended if graph.before.get(step.id, frozenset()) not in unfinished]
         if not suspended:
             return True
         before = frozenset().union(*(graph.before.get(step.id, frozenset()) for step in suspended))
@@ -210,14 +215,14 @@ class Advancer:
     def __init__(self, store: AdvancerStore, telemetry: Telemetry) -> None:
         self._graphs = _Graphs(store)
         self._changed: dict[JobGroups, set[int] | None] = {}
-        """The groups that have, and their jobs that completed; None is all that may have changed."""
+        """The changed groups, each with its completed jobs; None means that any job may have changed."""
         self._is_at_work = False
         self._wake = asyncio.Event()
         attach_to_ends(telemetry, self._ended)
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether every group that has changed is advanced."""
+        """Whether every changed group was advanced."""
         return not (self._changed or self._is_at_work)
 
     def _ended(self, attempts: Sequence[EndedAttempt]) -> None:
@@ -229,7 +234,7 @@ class Advancer:
                     self.changed(groups)
 
     def changed(self, groups: Iterable[JobGroups]) -> None:
-        """Advance groups later: some of their jobs were inserted, or have ended. Call it on the loop."""
+        """Advance groups soon, whose jobs were inserted or have ended. Call it on the loop."""
         for group in groups:
             self._changed[group] = None
             self._wake.set()
@@ -242,7 +247,7 @@ class Advancer:
         self._wake.set()
 
     async def _advance(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
-        """Advance a group; a group that comes a second time was changed by another one."""
+        """Advance a group; if it comes a second time, another group has changed it."""
         return await self._graphs.advance(group, changed.pop(group, None))
 
     async def run(self) -> None:
@@ -253,13 +258,13 @@ class Advancer:
             self._is_at_work = True
             try:
                 await self.advance()
-            except Exception as error:  # noqa: BLE001 - without it no workflow would go on any more
-                log_failure(error, "workflows, batches and chains of jobs cannot go on, and are tried again")
+            except Exception as error:  # noqa: BLE001 - without the advancer no workflow would continue
+                log_failure(error, "workflows, batches and chains of jobs cannot continue, and are tried again")
                 await asyncio.sleep(AGAIN_SECONDS)
             self._is_at_work = False
 
     async def advance(self) -> None:
-        """Advance the groups that have changed, all at a time; after an error they count as changed again."""
+        """Advance the changed groups, all at a time; after an error they count as changed again."""
         changed, self._changed = self._changed, {}
         try:
             await _advance_each(changed, partial(self._advance, dict(changed)))

@@ -1,4 +1,4 @@
-"""Batches: many jobs, and jobs that are run once when all of those have ended, or as soon as one has failed."""
+"""Batches: jobs with common callbacks, which run when all jobs have ended, or as soon as one has failed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,32 +17,32 @@ BATCH_NAME: Final = "batch_name"
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How many members of a batch are in each state; of none of 0."""
+    """How many members of a batch are in each state; states without members are left out."""
 
     states: Mapping[JobState, int]
 
     @property
     def total(self) -> int:
-        """Return how many there are."""
+        """The number of members."""
         return sum(self.states.values())
 
     @property
     def ended(self) -> int:
-        """Return how many have ended, well or not."""
+        """The number of members that have ended."""
         return sum(count for state, count in self.states.items() if state not in INCOMPLETE)
 
     @property
     def failed(self) -> int:
-        """Return how many were discarded or cancelled."""
+        """The number of members that were discarded or cancelled."""
         return self.states.get("discarded", 0) + self.states.get("cancelled", 0)
 
 
 class Batch:
-    """Jobs that are not inserted yet, and what is to run after them: jobs as well, so that no crash loses them.
+    """Jobs that are not inserted yet, and their callbacks, which are jobs as well.
 
-    Callbacks are inserted together with the members, and held back; so each runs once, whatever dies meanwhile, also
-    when there are no members. A member that is the double of a unique job is waited for where it is. The id of the
-    batch is in the callback's `current_job().meta["batch_id"]`.
+    Callbacks are inserted as suspended, together with the members. So each runs once, also after a crash, and also if
+    there are no members. If a member is a duplicate of a unique job, the callbacks wait for that job. A callback finds
+    the id of the batch in `current_job().meta["batch_id"]`.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Batch:
         on_completed: NewJob | None = None,
         on_failed: NewJob | None = None,
     ) -> None:
-        """`on_ended` runs when all members have ended, `on_completed` only if all did so well.
+        """`on_ended` runs when all members have ended, `on_completed` when all have completed.
 
-        `on_failed` runs as soon as one was discarded or cancelled.
+        `on_failed` runs as soon as one member was discarded or cancelled.
         """
         self.name = name
         self.id = str(uuid4())
@@ -64,14 +64,14 @@ class Batch:
         self._callbacks = {when: job for when, job in due.items() if job is not None}
 
     def add(self, *jobs: NewJob) -> None:
-        """Add members. Raises `BadBatch` for one that is of another batch."""
+        """Add members. Raises `BadBatch` for a job of another batch."""
         for job in jobs:
             if "batch_id" in job.meta:
                 raise BadBatch(self.name, f"cannot have the job of worker {job.worker!r}, which is in another one")
         self._members.extend(jobs)
 
     def jobs(self) -> list[NewJob]:
-        """Return the jobs as they are to be inserted, members first."""
+        """Return the jobs to insert, members first."""
         shared: dict[str, object] = {"batch_id": self.id, BATCH_NAME: self.name}
         members = [
             replace(job, meta={**job.meta, **shared, **MEMBER_META}, label=str(position))
@@ -91,7 +91,7 @@ class Batch:
         return [*members, *callbacks]
 
     async def start(self, service: KeepsJobs) -> "BatchRun":
-        """Insert all of it in one transaction; return what to follow and call it off by."""
+        """Insert all jobs in one transaction; return the handle of the run."""
         jobs = self.jobs()
         if jobs:
             await service.insert(jobs)
@@ -101,7 +101,7 @@ class Batch:
 
 
 class BatchRun:
-    """A batch that was started: in this process or another, now or long ago."""
+    """The handle of a batch that was started, in any process and at any time."""
 
     def __init__(self, batch_id: str, service: KeepsJobs) -> None:
         self.id = batch_id
@@ -109,18 +109,18 @@ class BatchRun:
         self._group = JobGroups("batch_id", batch_id)
 
     async def progress(self) -> BatchProgress:
-        """Return how its members stand; duplicates of other jobs are not counted."""
+        """Return the states of its members; duplicates of other jobs are not counted."""
         counts = {state: await self._service.store.count(self._members(state)) for state in STATES}
         return BatchProgress({state: count for state, count in counts.items() if count})
 
     async def cancel(self) -> list[int]:
-        """Call off the members that have not ended; return their ids. The callbacks are run as after any other end."""
+        """Cancel the members that have not ended; return their ids. The callbacks run as usual."""
         cancelled = await self._service.cancel(self._members(*INCOMPLETE))
         await self.advance()
         return cancelled
 
     async def advance(self) -> None:
-        """Let go of the callbacks that are due. It is done by itself, too; to do it again changes nothing."""
+        """Release the due callbacks. This also happens without a call."""
         await advance_all(self._service.store, [self._group])
 
     def _members(self, *states: JobState) -> JobFilter:

@@ -1,7 +1,7 @@
-"""Chunks: many jobs of one worker in one call, each with an end of its own.
+"""Chunks: many jobs of one worker in one call, each with an outcome of its own.
 
-A chunk worker is a worker like any other: each of its jobs is claimed, tried again and recorded by itself. Only what
-runs is shared: attempts that run in one process at the same time wait for each other, and are worked off by one call.
+Each job of a chunk worker is claimed, retried and recorded by itself. Only the call is shared: attempts that run in one
+process at the same time wait for each other, and one call handles them all.
 """
 
 import asyncio
@@ -23,13 +23,14 @@ I = TypeVar("I")  # noqa: E741 - an item
 R = TypeVar("R")
 
 ChunkFunction = Callable[[list[I]], Coroutine[Any, Any, Sequence[R] | None]]
-"""Gets the items of the jobs of one chunk, and returns a result for each, in order, or None when there are none.
+"""Gets the items of the jobs of one chunk, and returns a result for each, in order, or None for no results.
 
-A result may be an exception, which fails that job alone, or an answer such as `Snooze`. What it raises fails them all.
+A result may be an exception, which fails that job alone, or an answer such as `Snooze`. An error that it raises fails
+all jobs.
 """
 
 _SIZE: Final = "headrace_chunk_size"
-"""The attribute of a chunk worker's function of one item that says how large its chunks are."""
+"""The attribute of a chunk worker's function of one item with the size of its chunks."""
 
 _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 
@@ -37,11 +38,11 @@ _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 def chunk_worker(
     *, size: int, seconds: float = 1.0, **keywords: Unpack[WorkerKeywords]
 ) -> Callable[[ChunkFunction[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
-    """Make a worker of an `async def` that takes a list of items: each job has one, `enqueue(item)`.
+    """Make a worker of an `async def` that takes a list of items. Each job has one item: `enqueue(item)`.
 
-    The function is called once `size` of its jobs run in this process, or `seconds` after the first of them; at most as
-    many as its queue has slots. The options are those of `worker`; `timeout_seconds` begins as a job begins to wait.
-    Raises `BadWorker`, also for a list that is not annotated as one.
+    The function is called when `size` of its jobs run in this process, or `seconds` after the first one. A chunk cannot
+    have more jobs than its queue has slots. `keywords` are the options of `worker`; `timeout_seconds` starts when a job
+    starts to wait. Raises `BadWorker`, also for a parameter that is not annotated as a list.
     """
 
     def decorate(function: ChunkFunction[I, R]) -> Worker[[I], Coroutine[Any, Any, R], R]:
@@ -65,15 +66,15 @@ def chunk_worker(
 
 
 def chunk_size(worker: AnyWorker) -> int | None:
-    """Return how many jobs of a chunk worker are one call at most; None for any other worker."""
+    """Return the size of a worker's chunks; None for a worker without chunks."""
     found: int | None = getattr(worker.function, _SIZE, None)
     return found
 
 
 class ChunkBatch:
-    """Jobs that begin together, of which it is known that no others will: their chunk waits for them alone.
+    """Jobs that begin together, while no other jobs begin: their chunk need not wait for others.
 
-    It is in the context of each of them, by who runs them.
+    The context of each job holds it.
     """
 
     def __init__(self, job_ids: Iterable[int]) -> None:
@@ -81,7 +82,7 @@ class ChunkBatch:
         self._chunks: list[asyncio.Event] = []
 
     def came(self, job_id: int, full: asyncio.Event | None = None) -> None:
-        """Hear that a job is in a chunk, or, without one, that it has ended; when none is missing, they are full."""
+        """Note that a job is in a chunk, or, without one, has ended. When no job is missing, the chunks are full."""
         self._missing.discard(job_id)
         if full is not None:
             self._chunks.append(full)
@@ -90,11 +91,11 @@ class ChunkBatch:
                 one.set()
 
 
-CHUNK_BATCH: Final[ContextVar[ChunkBatch]] = ContextVar("headrace party")
+CHUNK_BATCH: Final[ContextVar[ChunkBatch]] = ContextVar("headrace chunk batch")
 
 
 class ChunkWindow(Generic[I, R]):
-    """Gathers the items of one chunk worker, and hands each chunk to its function."""
+    """Gathers the items of one chunk worker, and passes each chunk to its function."""
 
     def __init__(self, name: str, work: ChunkFunction[I, R], size: int, seconds: float) -> None:
         self._name = name
@@ -104,10 +105,10 @@ class ChunkWindow(Generic[I, R]):
         self._open: _Chunk[I, R] | None = None
 
     async def add(self, item: I) -> R:
-        """Have an item worked off in the present chunk; return its result, or raise it, or what the call raised.
+        """Add an item to the current chunk; return its result, or raise its error or the error of the call.
 
-        On cancellation it is taken out, unless the call has begun; a call that nobody waits for any more is cancelled,
-        and has ended when this returns.
+        On cancellation the item is removed, unless the call has begun. A call for which no job waits any more is
+        cancelled, and has ended when this returns.
         """
         chunk = self._open
         if chunk is None or not chunk.has_room():
@@ -116,7 +117,7 @@ class ChunkWindow(Generic[I, R]):
 
 
 class _Chunk(Generic[I, R]):
-    """One call: it gathers until it is full or its time is up, then runs, and tells all who wait."""
+    """One call: it gathers items until it is full or its time is up, calls the function, and resolves the results."""
 
     def __init__(self, name: str, work: ChunkFunction[I, R], size: int, seconds: float) -> None:
         self._name = name
@@ -130,12 +131,12 @@ class _Chunk(Generic[I, R]):
         self._task = Scheduler().start_task(self._run(), copy_context(), f"chunk of {name}")
 
     def has_room(self) -> bool:
-        """Return whether it takes in more, on this loop."""
+        """Return whether it takes another item, on this loop."""
         is_here = self._loop is asyncio.get_running_loop()
         return is_here and not (self._is_begun or self._full.is_set() or self._task.done())
 
     async def add(self, item: I) -> R:
-        """Wait for the result of an item."""
+        """Add an item, and wait for its result."""
         result: asyncio.Future[R] = self._loop.create_future()
         self._waiting[result] = item
         if len(self._waiting) >= self._size:
@@ -161,7 +162,7 @@ class _Chunk(Generic[I, R]):
         asked = dict(self._waiting)
         try:
             results = self._checked(await self._work(list(asked.values())), len(asked))
-        except BaseException as error:  # noqa: BLE001 - whatever the function raises, each of its jobs fails with it
+        except BaseException as error:  # noqa: BLE001 - any error of the function fails each of its jobs
             results = [error] * len(asked)
         for future, result in zip(asked, results, strict=True):
             _resolve(future, result)
@@ -180,7 +181,9 @@ class _Chunk(Generic[I, R]):
 def _resolve(future: asyncio.Future[Any], result: object) -> None:
     if future.done():
         return
-    if isinstance(result, StopIteration | GeneratorExit):  # a future refuses the one, the other would close who waits
+    if isinstance(
+        result, StopIteration | GeneratorExit
+    ):  # a future refuses one; one closes the waiter
         error = RuntimeError(f"the chunk raised {describe(result)}")
         error.__cause__ = result
         future.set_exception(error)
@@ -191,7 +194,7 @@ def _resolve(future: asyncio.Future[Any], result: object) -> None:
 
 
 def _pretend(one: Callable[..., object], function: Callable[..., object], name: str) -> None:
-    """Give a function of one item the name of the one of many, and its annotations for one."""
+    """Give the function of one item the name and docstring of the user's function, and annotations for one item."""
     one.__module__, one.__name__, one.__qualname__ = function.__module__, function.__name__, function.__qualname__
     one.__doc__ = function.__doc__
     try:
@@ -206,7 +209,7 @@ def _pretend(one: Callable[..., object], function: Callable[..., object], name: 
 
 
 def _of_one(hint: Any) -> Any:
-    """Return what is recorded of one job, of the annotation of what the function returns for all."""
+    """Return the annotation of the result of one job, made from that of the function."""
     lists = [each for each in _choices(hint) if each is not type(None)]
     if not lists:
         return None

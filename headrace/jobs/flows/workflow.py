@@ -1,4 +1,4 @@
-"""`Workflow`; passing results on; retrying steps."""
+"""`Workflow`: jobs that depend on each other; their results, and their retries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,8 @@ from typing import Final, Literal, Protocol
 from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow
-from headrace.jobs.flows.advance import MEMBER_LIMIT, AdvancerStore, advance_all
-from headrace.jobs.job import INCOMPLETE, STATES, Inserted, Job, JobState, NewJob
+from headrace.jobs.flows.advance import MEMBER_LIMIT, SUSPENDED, AdvancerStore, advance_all, steps_of
+from headrace.jobs.job import ENDED, STATES, Inserted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
     CALLBACK_META,
     DEPS,
@@ -30,28 +30,28 @@ from headrace.jobs.running_job import RESULTS
 from headrace.jobs.stores.store import CHANGE_BATCH, Finds, JobStore
 
 OnFailure = Literal["cancel", "ignore"]
-"""Whether a step is cancelled when one before it was cancelled, discarded or deleted, or runs all the same."""
+"""Whether a step is cancelled when a step before it was cancelled, discarded or deleted, or runs nevertheless."""
 
 WORKFLOW_NAME: Final = "workflow_name"
 
 
 class KeepsJobs(Protocol):
-    """What workflows and batches need of a service (`Jobs` is one)."""
+    """The service that workflows and batches use: `Jobs`."""
 
     @property
     def store(self) -> JobStore:
-        """Where its jobs are kept."""
+        """The store of its jobs."""
 
     async def insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs in one transaction."""
 
     async def cancel(self, which: JobFilter) -> list[int]:
-        """Call off jobs that have not ended, also those that run."""
+        """Cancel jobs that have not ended, also running ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStep:
-    """A job of a workflow that is not started yet, and the names of those before it."""
+    """A step of a plan: its job, and the names of the steps before it."""
 
     name: str
     job: NewJob
@@ -60,14 +60,14 @@ class WorkflowStep:
 
 
 class Workflow:
-    """A plan of jobs, each of which runs when all those have ended well that it comes after.
+    """A plan of jobs. Each step runs when all steps before it have completed.
 
-    It knows no store until it is started. A step finds the results of those that it came after, by their names, in
+    It has no store until it starts. A step finds the results of the steps before it, by their names, in
     `current_job().results`.
     """
 
     def __init__(self, name: str = "workflow", *, on_failure: OnFailure = "cancel") -> None:
-        """`on_failure` is for all steps that say nothing else."""
+        """`on_failure` is the default of the steps."""
         self.name = name
         self.id = str(uuid4())
         self._on_failure = on_failure
@@ -81,9 +81,9 @@ class Workflow:
         after: Iterable[WorkflowStep | str] = (),
         on_failure: OnFailure | None = None,
     ) -> WorkflowStep:
-        """Add a step; `after` are steps, or names of steps that may be yet to come.
+        """Add a step. `after` are the steps before it, or their names, which may be added later.
 
-        Its name is that of its worker's function unless given. Raises `BadWorkflow` for a name that is taken.
+        The default name is that of the worker's function. Raises `BadWorkflow` for a name that is taken.
         """
         if name is not None and name in self._steps:
             raise BadWorkflow(self.name, f"has two steps of the name {name!r}: give each its own")
@@ -93,9 +93,9 @@ class Workflow:
         return step
 
     def jobs(self) -> list[NewJob]:
-        """Return the jobs as they are to be inserted, those before others first.
+        """Return the jobs to insert, in an order in which each step follows the steps before it.
 
-        Raises `BadWorkflow` for steps that wait for each other in a circle, for none at all, and for unknown names.
+        Raises `BadWorkflow` for a cycle, for a workflow without steps, and for unknown names.
         """
         if not self._steps:
             raise BadWorkflow(self.name, "has no steps: add at least one")
@@ -113,7 +113,7 @@ class Workflow:
         raise BadWorkflow(self.name, why)
 
     async def start(self, service: KeepsJobs) -> "WorkflowRun":
-        """Insert all of it in one transaction; return what to follow and change it by. Raises `BadWorkflow`."""
+        """Insert all jobs in one transaction; return the handle of the run. Raises `BadWorkflow`."""
         await service.insert(self.jobs())
         run = WorkflowRun(self.id, service)
         await run.advance()
@@ -148,7 +148,7 @@ class Workflow:
 
 
 class WorkflowRun:
-    """A workflow that was started: in this process or another, now or long ago."""
+    """The handle of a workflow that was started, in any process and at any time."""
 
     def __init__(self, workflow_id: str, service: KeepsJobs) -> None:
         self.id = workflow_id
@@ -164,35 +164,34 @@ class WorkflowRun:
         return {name: job.state for name, job in (await self.jobs()).items()}
 
     async def cancel(self, name: str | None = None) -> list[int]:
-        """Call off a step and all that comes after it, or all steps; return the ids of those that had not ended.
+        """Cancel a step and the steps after it, or all steps; return the ids of the cancelled jobs.
 
-        Raises `BadWorkflow` for a step that it has not.
+        Raises `BadWorkflow` for an unknown step.
         """
         steps = await self._steps()
         branch = steps if name is None else [self._step(steps, name), *followers(steps, name)]
         return await self._service.cancel(JobFilter(ids=frozenset(step.id for step in branch)))
 
     async def retry(self, name: str) -> list[int]:
-        """Run a step once more, and all that comes after it once it is done; return the ids of those.
+        """Run a step again, and after it the steps that come after it; return the ids of these jobs.
 
-        What runs at this moment goes on. Raises `BadWorkflow` for a step that it has not.
+        Running steps continue. Raises `BadWorkflow` for an unknown step.
         """
         steps, store = await self._steps(), self._service.store
         first = self._step(steps, name)
         suspended = frozenset(step.id for step in followers(steps, name))
-        # In this order: were the others held back first, they could be called off again before it has begun.
+        # In this order: if the others were suspended first, they could be cancelled again before it begins.
         changed = await store.retry(JobFilter(ids=frozenset({first.id})))
         changed += await store.suspend(JobFilter(ids=suspended)) if suspended else []
         await self.advance()
         return changed
 
     async def advance(self) -> None:
-        """Let go of what need wait no longer. It is done by itself, too; to do it again changes nothing."""
+        """Release the steps that need wait no longer. This also happens without a call."""
         await advance_all(self._service.store, [self._group])
 
     async def _steps(self) -> list[Job]:
-        which = JobFilter(meta=self._group.meta)
-        return await self._service.store.find(which, MEMBER_LIMIT, is_newest_first=False)
+        return await steps_of(self._service.store, self._group)
 
     def _step(self, steps: Sequence[Job], name: str) -> Job:
         for step in steps:
@@ -202,19 +201,15 @@ class WorkflowRun:
 
 
 FEW: Final = 8
-"""So many steps are looked for one by one; for more, all steps of the workflow are read at once."""
-
-_ALL: Final = 100_000
-"""Steps that are read."""
-
+"""So many steps are found one by one; for more, all steps of the workflow are read at once."""
 
 _DONE: Final[frozenset[JobState]] = frozenset({"completed"})
 
 
 async def pass_results(store: Finds, job: Job) -> None:
-    """Put the recorded results of what a claimed step came after into its meta, here and not in the store.
+    """Put the recorded results of the steps before a claimed step into its meta, in memory only.
 
-    Each is under the name of its step; steps that recorded nothing are left out.
+    Each result has the name of its step as its key. Steps without a result are left out.
     """
     workflow, duplicates = job.meta.get("workflow_id"), duplicates_of(job)
     names = [name for name in deps_of(job) if name not in duplicates]
@@ -228,7 +223,7 @@ async def pass_results(store: Finds, job: Job) -> None:
 async def _steps(store: Finds, group: JobGroups, names: list[str]) -> dict[str, Job]:
     if len(names) > FEW:
         wanted = frozenset(names)
-        found = await store.find(JobFilter(states=_DONE, meta=group.meta), _ALL)
+        found = await store.find(JobFilter(states=_DONE, meta=group.meta), MEMBER_LIMIT)
         return {name_of(step): step for step in found if name_of(step) in wanted}
     which = [JobFilter(states=_DONE, meta={**group.meta, NAME: name}) for name in names]
     steps = [step for one in which for step in await store.find(one, 1)]
@@ -236,28 +231,24 @@ async def _steps(store: Finds, group: JobGroups, names: list[str]) -> dict[str, 
 
 
 _RERUN: Final[frozenset[JobState]] = frozenset(STATES) - {"available", "executing"}
-"""The states of what a retry changes at all."""
-
-_ENDED: Final[frozenset[JobState]] = frozenset(STATES) - INCOMPLETE
+"""The states of jobs that a retry changes."""
 
 _CANCELLED: Final[frozenset[JobState]] = frozenset({"cancelled"})
-
-_SUSPENDED: Final[frozenset[JobState]] = frozenset({"suspended"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """The jobs that are run once more, by how."""
+    """The jobs that run again, by the way in which they are released."""
 
     plain: set[int] = field(default_factory=set)
     in_chains: set[int] = field(default_factory=set)
-    """Members of chains that wait to be tried again; one that ends meanwhile is left alone, for the next may run."""
+    """Retryable members of chains. A member that ends meanwhile is left alone, since the next one may run."""
     steps: dict[JobGroups, set[int]] = field(default_factory=lambda: defaultdict(set))
     in_turn: dict[JobGroups, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """Ended members of chains and ended callbacks of batches: each waits for its turn once more."""
+    """Ended members of chains and ended callbacks of batches: each waits for its turn again."""
 
     def add(self, job: Job) -> None:
-        """Add a job, unless it is suspended in a group: the jobs before it have not ended."""
+        """Add a job, unless it is suspended in a group: then the jobs before it have not ended."""
         groups = groups_of(job.meta) if job.meta else []
         workflow = next((group for group in groups if group.key == "workflow_id"), None)
         turn = next((group for group in groups if _has_turns(group, job)), None)
@@ -265,7 +256,7 @@ class _Selection:
             return
         if workflow is not None:
             self.steps[workflow].add(job.id)
-        elif turn is not None and job.state in _ENDED:
+        elif turn is not None and job.state in ENDED:
             self.in_turn[turn].add(job.id)
         elif turn is not None:
             self.in_chains.add(job.id)
@@ -274,12 +265,12 @@ class _Selection:
 
 
 async def retry_flow(store: AdvancerStore, which: JobFilter) -> list[int]:
-    """Make available what neither is so nor executes, with one more attempt if it has none left; return its ids.
+    """Make matching jobs available unless they are available or executing; return the ids of the changed jobs.
 
-    Suspended jobs of workflows, chains and batches are left alone. Of the steps of a workflow those begin that come
-    after none of the others; these are held back until it is their turn, and so are steps that were called off after
-    one of them; their ids are returned, too. Ended members of a chain wait for their turn in it, ended callbacks for
-    the end of their batch. It is done in pieces, as all changes of many are.
+    A job without an attempt left gets one more. Suspended jobs of workflows, chains and batches are left alone. Of the
+    steps of a workflow, the first ones run; the steps after them, also if they were cancelled, are suspended until it
+    is their turn, and count as changed. Ended members of a chain wait for their turn, ended callbacks for the end of
+    their batch. Many jobs are changed in batches.
     """
     states = _RERUN if which.states is None else _RERUN & which.states
     changed: list[int] = []
@@ -291,12 +282,12 @@ async def retry_flow(store: AdvancerStore, which: JobFilter) -> list[int]:
         selection.in_chains.clear()
         for job in jobs:
             selection.add(job)
-        for ids, wanted in ((selection.plain, states), (selection.in_chains, states - _ENDED)):
+        for ids, wanted in ((selection.plain, states), (selection.in_chains, states - ENDED)):
             changed += await store.retry(JobFilter(ids=frozenset(ids), states=wanted)) if ids else []
     for group, steps in selection.steps.items():
-        changed += await _rerun_steps(store, group, frozenset(steps), states - _SUSPENDED)
+        changed += await _rerun_steps(store, group, frozenset(steps), states - SUSPENDED)
     for members in selection.in_turn.values():
-        changed += await store.suspend(JobFilter(ids=frozenset(members), states=states & _ENDED))
+        changed += await store.suspend(JobFilter(ids=frozenset(members), states=states & ENDED))
     await advance_all(store, selection.in_turn)
     return sorted(changed)
 
@@ -304,10 +295,10 @@ async def retry_flow(store: AdvancerStore, which: JobFilter) -> list[int]:
 async def _rerun_steps(
     store: AdvancerStore, group: JobGroups, ids: frozenset[int], states: frozenset[JobState]
 ) -> list[int]:
-    steps = await store.find(JobFilter(meta=group.meta), MEMBER_LIMIT, is_newest_first=False)
+    steps = await steps_of(store, group)
     suspended = frozenset(step.id for step in suspended_again(steps, ids))
     first = JobFilter(ids=ids - suspended, states=states)
-    # In this order: were the others held back first, they could be called off again before these have begun.
+    # In this order: if the others were suspended first, they could be cancelled again before these begin.
     changed = await store.retry(first)
     changed += await store.suspend(JobFilter(ids=suspended, states=states | _CANCELLED)) if suspended else []
     await advance_all(store, [group])
@@ -315,7 +306,7 @@ async def _rerun_steps(
 
 
 def _has_turns(group: JobGroups, job: Job) -> bool:
-    """Return whether the members of a group, such as the job, wait for each other."""
+    """Return whether the job waits for other members of a group."""
     if group.key == "batch_id":
         return all(job.meta.get(key) == value for key, value in CALLBACK_META.items())
     return group.key == "chain_id"

@@ -1,4 +1,4 @@
-"""The crontab: the leader enqueues what has become due, each time once, however many processes there are."""
+"""The crontab: the leader enqueues the jobs of due entries, once each time, however many processes there are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,33 +14,33 @@ from headrace.jobs.stores.store import Inserts
 from headrace.telemetry.events import LOG
 
 CatchUp = Literal["none", "last", "all"]
-"""What becomes of the times that passed while nobody led: nothing, the last of them is made up for, or all are."""
+"""Which times that passed while no process led are enqueued late: none, the last one, or all."""
 
 CHECK_SECONDS: Final = 1.0
-"""How long the crontab is not looked at, at most: the clock may be set meanwhile."""
+"""The longest time between two checks, since the clock may be set."""
 
 LATE: Final = timedelta(seconds=60)
-"""What is no later than that was not missed: processes were exchanged, or a leader was waited for."""
+"""A time that is at most so late was not missed: a deploy, or the election of a leader, takes as long."""
 
 BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
-"""Who leads so soon after its start took over from nobody that goes on: all has been started anew."""
+"""A process that leads so soon after its start counts as a reboot: no other process led before it."""
 
 _FIRST_SEEN: Final = "first seen: "
 """Prefix of the name that records the first check of an entry: while it equals the last run, the entry never ran."""
 
 CORRECTION: Final = timedelta(hours=3)
-"""A clock that is set back by so much was wrong before: all entries go on by the new time (as in Debian's cron)."""
+"""A clock that is set back by so much was wrong before: all entries follow the new time, as in Debian's cron."""
 
 OFTEN: Final = timedelta(hours=1)
-"""What is due more often than that goes on by the new time at once, however little the clock was set back."""
+"""An entry that is due more often follows the new time at once, however little the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class CronEntry:
-    """One line of the crontab: when which worker runs, and with what.
+    """One line of the crontab: a schedule, a worker and its args.
 
-    Its `name` is what is kept of it over restarts: without one, its worker and schedule. `queue` None is the worker's.
-    `catch_up` "all" makes up for the last `catch_up_limit` missed times at most.
+    The store keeps its last run under its `name`, by default its worker and schedule. A `queue` of None is the
+    worker's own. `catch_up` "all" enqueues the last `catch_up_limit` missed times at most.
     """
 
     schedule: str
@@ -53,7 +53,7 @@ class CronEntry:
     catch_up_limit: int = 100
 
     def __post_init__(self) -> None:
-        """Raises BadCrontab."""
+        """Raises `BadCrontab`."""
         if not self.name:
             object.__setattr__(self, "name", f"{self.worker} {self.schedule}")
         if self.catch_up not in get_args(CatchUp):
@@ -64,7 +64,7 @@ class CronEntry:
 
 @dataclass(frozen=True, slots=True)
 class CronStatus:
-    """How an entry stands: when it was last enqueued and when it is next, both aware UTC; None is never."""
+    """When an entry was last enqueued and when it is due next, in aware UTC; None is never."""
 
     entry: CronEntry
     last_at: datetime | None
@@ -72,7 +72,7 @@ class CronStatus:
 
 
 def plain_job(entry: CronEntry) -> NewJob:
-    """Return the job of an entry whose worker says nothing more about it."""
+    """Return the job of an entry without the options of its worker."""
     return NewJob(entry.worker, entry.args, entry.queue or "default")
 
 
@@ -88,13 +88,13 @@ class _Watched:
 
 
 class Crontab:
-    """Enqueues the jobs of entries when they are due: a periodic task of the maintenance.
+    """Enqueues the jobs of due entries, as a periodic task of the maintenance.
 
-    The last run is recorded in the same transaction, so that two processes enqueue no time twice. An entry that is
-    seen for the first time begins there: it has missed nothing yet.
+    The last run is recorded in the same transaction, so two processes enqueue no time twice. A new entry starts at its
+    first check: it has missed nothing.
 
-    A clock that is set back is logged. By less than 3 hours, entries that are due each hour or less often enqueue no
-    time again; all others go on by the new time, for an entry that stood still until the old one would be missed more.
+    A clock that is set back is logged. If it is set back by less than 3 hours, entries that are due each hour or less
+    often wait for the old time, so they enqueue no time twice. All other entries follow the new time at once.
     """
 
     name = "crontab"
@@ -106,7 +106,7 @@ class Crontab:
         now: Callable[[], datetime],
         new_job: Callable[[CronEntry], NewJob] = plain_job,
     ) -> None:
-        """Raises BadCron, and BadCrontab for two entries of one name."""
+        """Raises `BadCron`, and `BadCrontab` for two entries of one name."""
         self._store = store
         self._now = now
         self._new_job = new_job
@@ -118,12 +118,12 @@ class Crontab:
             self._watched[entry.name] = _Watched(entry, Cron(entry.schedule, entry.timezone))
 
     async def run(self) -> float:
-        """Enqueue what is due; return in how many seconds to look again.
+        """Enqueue the jobs of due entries; return the seconds until the next run.
 
-        An entry that fails keeps no other from its turn; the first failure is raised at the end.
+        An entry that fails does not stop the others; the first error is raised at the end.
         """
         now = self._now()
-        if self._latest - now > LATE:  # it was set back: what was known of next times no longer holds
+        if self._latest - now > LATE:  # it was set back: the next times no longer hold
             for one in self._watched.values():
                 one.done_until = one.next_at = None
         self._latest = now
@@ -140,14 +140,14 @@ class Crontab:
         return self._seconds_to_next(now)
 
     async def run_now(self, name: str) -> Inserted:
-        """Enqueue a job of an entry beside its times. Raises BadCrontab when there is none of that name."""
+        """Enqueue a job of an entry now. Raises `BadCrontab` if there is none of that name."""
         if name not in self._watched:
             raise BadCrontab(name, f"is not there: write one of {', '.join(sorted(self._watched)) or 'none at all'}")
         (inserted,) = await self._store.insert([self._job(self._watched[name].entry, self._now())])
         return inserted
 
     async def status(self) -> list[CronStatus]:
-        """Return how each entry stands, in their order."""
+        """Return the status of each entry, in their order."""
         now, last_runs = self._now(), await self._store.last_runs()
         return [
             CronStatus(one.entry, _last_at(name, last_runs), one.cron.next_after(max(now, last_runs.get(name, now))))
@@ -155,12 +155,14 @@ class Crontab:
         ]
 
     async def _enqueue_due(self, one: _Watched, last_run: datetime | None, now: datetime) -> None:
-        """Enqueue what is due of an entry."""
+        """Enqueue the due jobs of an entry."""
         if one.cron.is_reboot:
             if now - self._started_at <= BOOT:
                 await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
         elif last_run is None and one.done_until is None:
-            await self._store.record_run(_FIRST_SEEN + one.entry.name, now)  # first, so that the other is never alone
+            await self._store.record_run(
+                _FIRST_SEEN + one.entry.name, now
+            )  # first: alone, the other is a run
             await self._store.record_run(one.entry.name, now)
         else:
             if last_run is not None and last_run - now > LATE:
@@ -171,7 +173,7 @@ class Crontab:
         one.next_at = one.cron.next_after(one.done_until)
 
     async def _set_back(self, one: _Watched, last_run: datetime, now: datetime) -> datetime:
-        """Log that the clock was set back; return the last run of the entry from now on."""
+        """Log that the clock was set back; return the entry's last run, which may be set back as well."""
         goes_on = last_run - now >= CORRECTION or _is_often(one.cron, now)
         if not one.is_logged or goes_on:
             one.is_logged = True
@@ -183,7 +185,7 @@ class Crontab:
         return last_run
 
     def _job(self, entry: CronEntry, at: datetime) -> NewJob:
-        """Return the job of one time; beside Oban's keys its meta says which time that is."""
+        """Return the job of one time; its meta has Oban's keys, and the time as `cron_at`."""
         job = self._new_job(entry)
         cron = {
             "cron": True,
@@ -200,25 +202,25 @@ class Crontab:
 
 
 def _is_due(one: _Watched, now: datetime) -> bool:
-    """Return whether an entry has to be checked: it never was, or its time has come."""
+    """Return whether an entry must be checked: it never was, or it is due."""
     return one.done_until is None or (one.next_at is not None and one.next_at <= now)
 
 
 def _last_at(name: str, last_runs: Mapping[str, datetime]) -> datetime | None:
-    """Return for which time an entry was enqueued last; where it was first seen is none."""
+    """Return the time for which an entry was last enqueued; None if it never was."""
     last_run = last_runs.get(name)
     return None if last_run == last_runs.get(_FIRST_SEEN + name) else last_run
 
 
 def _missed(one: _Watched, after: datetime, now: datetime) -> list[datetime]:
-    """Return the times since `after` that are to be enqueued by now, oldest first."""
+    """Return the times after `after` that must be enqueued now, oldest first."""
     if one.entry.catch_up == "none":
         after = max(after, now - LATE)
     return one.cron.latest_between(after, now, one.entry.catch_up_limit if one.entry.catch_up == "all" else 1)
 
 
 def _is_often(cron: Cron, now: datetime) -> bool:
-    """Return whether it is due more often than each hour, as seen from `now`."""
+    """Return whether an entry is due more often than each hour, counted from `now`."""
     first = cron.next_after(now)
     second = first and cron.next_after(first)
     return first is not None and second is not None and second - first < OFTEN

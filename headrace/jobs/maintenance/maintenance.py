@@ -9,28 +9,27 @@ from time import perf_counter
 from typing import Final, Literal, Protocol
 
 from headrace.errors import HeadraceError, short_repr
-from headrace.jobs.flows.advance import AdvancerStore, advance_all
+from headrace.jobs.flows.advance import AdvancerStore, advance_all, groups_of_all
 from headrace.jobs.job import Job, after
-from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.store import CHANGE_BATCH, Maintains, PruneRule
 from headrace.otp.scheduler import every
-from headrace.telemetry.events import LOG
+from headrace.telemetry.events import LOG, log_failure
 
 LEASE_SECONDS: Final = 10.0
-"""How long a leader that died is waited for. Jobs that are due wait as long then, so it is less than Oban's 30 s."""
+"""How long the lease of a dead leader lasts. Due jobs wait as long, so it is shorter than Oban's 30 s."""
 
 RENEW_SECONDS: Final = 3.0
-"""How often the leader renews its lease, and the others ask for it."""
+"""How often the leader renews its lease, and the other processes try to take it."""
 
 
 class Leader:
-    """The lease as one OS process has it. `node` names the process, among all that use the store."""
+    """The leader lease, seen from one OS process. `node` names this process."""
 
     def __init__(
         self, store: Maintains, node: str, *, name: str = "headrace", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` counts seconds and is never set: a lease is not made longer by who sets the time of day."""
+        """`clock` is monotonic, so that a change of the wall clock makes no lease longer."""
         self.node = node
         self.name = name
         self._store = store
@@ -39,14 +38,14 @@ class Leader:
 
     @property
     def is_leading(self) -> bool:
-        """Whether the lease is ours and has not run out: it does so by itself when nobody renews it."""
+        """Whether this process has the lease, and it has not expired."""
         return self._leads_until is not None and self._clock() < self._leads_until
 
     async def acquire(self) -> bool:
-        """Take the lease or renew it; return whether it is ours.
+        """Take or renew the lease; return whether this process has it.
 
-        An answer that came too late, say behind a long write, proves nothing: then it asks again. On cancellation, and
-        when the store raises, what we have runs out in its time.
+        If the store answers after the lease has expired, say behind a long write, it is asked again. On cancellation,
+        and if the store raises, a lease that this process has expires in its time.
         """
         while True:
             asked_at = self._clock()
@@ -56,31 +55,31 @@ class Leader:
                 return is_ours
 
     async def resign(self) -> None:
-        """Let another one lead, at once."""
+        """Give the lease back, so that another process can lead at once."""
         if self._leads_until is not None:
             self._leads_until = None
             await self._store.resign(self.name, self.node)
 
 
 AGAIN_SECONDS: Final = 1.0
-"""How long a periodic task waits after the store failed, before it tries again."""
+"""How long a periodic task waits after an error, before it tries again."""
 
 
 class PeriodicTask(Protocol):
-    """One thing that is done again and again."""
+    """A task that the leader runs periodically."""
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """Its name in the log."""
 
     async def run(self) -> float:
-        """Do it; return in how many seconds it is due again. May be cancelled at any await."""
+        """Run once; return the seconds until the next run. It may be cancelled at any await."""
 
 
 class Maintenance:
-    """The periodic tasks of one OS process, each on its own: a long one makes no other one late.
+    """Runs the periodic tasks while this OS process leads, each on its own: a long run does not delay other tasks.
 
-    Run it as a task, and cancel that to stop: the lease is given back, and another process leads at once.
+    Run it as a task, and cancel that to stop: it gives the lease back, and another process leads at once.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class Maintenance:
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Lead whenever nobody else does, until cancelled."""
+        """Lead whenever no other process does, until cancelled."""
         try:
             await every(RENEW_SECONDS, self._lead_if_free, at_once=True, sleep=self._sleep)
         finally:
@@ -106,7 +105,7 @@ class Maintenance:
             await self._lead()
 
     async def _lead(self) -> None:
-        """Run the periodic tasks until the lease is lost; then none of them goes on."""
+        """Run the periodic tasks until the lease is lost."""
         LOG.info("%s does the maintenance of the jobs from now on", self._leader.node)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._go_on(task), name=f"{task.name} of jobs") for task in self._tasks]
@@ -118,9 +117,9 @@ class Maintenance:
         LOG.warning("%s no longer does the maintenance of the jobs: its lease is another one's", self._leader.node)
 
     async def _go_on(self, task: PeriodicTask) -> None:
-        """Run a periodic task whenever it is due, also after errors: without it no job would be staged or rescued.
+        """Run a periodic task whenever it is due, also after errors: otherwise no job would be staged or rescued.
 
-        An error of the store is logged once, until the task works again.
+        An error that repeats is logged once, until the task succeeds.
         """
         logged: str | None = None
         while True:
@@ -129,18 +128,14 @@ class Maintenance:
                 try:
                     seconds = await task.run()
                     logged = None
-                except HeadraceError as error:
-                    if str(error) != logged:
-                        logged = str(error)
-                        LOG.error("the periodic task %r of the jobs failed, and is tried again: %s", task.name, error)
-                except Exception as error:  # noqa: BLE001 - the maintenance goes on
+                except Exception as error:  # noqa: BLE001 - the maintenance must continue
                     if short_repr(error) != logged:
                         logged = short_repr(error)
-                        LOG.exception("the periodic task %r of the jobs broke, and is tried again", task.name)
+                        log_failure(error, "the periodic task %r of the jobs failed, and is tried again", task.name)
             await self._sleep(seconds)
 
     async def _acquire(self) -> bool:
-        """Renew the lease; while the store cannot be asked, it is ours until it runs out."""
+        """Renew the lease; while the store fails, a lease that this process has stays valid until it expires."""
         try:
             return await self._leader.acquire()
         except HeadraceError as error:
@@ -155,17 +150,17 @@ class Maintenance:
 
 
 PRUNE_SECONDS: Final = 30.0
-"""How often it is looked for what is too old (Oban's)."""
+"""How often the pruner runs, as in Oban."""
 
 PAUSE_SECONDS: Final = 0.05
-"""Between two pieces, so that claims come first, also those of other OS processes."""
+"""The pause between two batches of a prune, so that claims come first, also in other OS processes."""
 
 _DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept of the jobs that ended in `state`: for so many seconds, and so many at most; None is without end."""
+    """How long, and at most how many, jobs are kept that ended in `state`; None is no limit."""
 
     state: Literal["completed", "cancelled", "discarded"]
     seconds: float | None = None
@@ -177,11 +172,11 @@ KEPT: Final = (
     Retention("cancelled", 7 * _DAY, 100_000),
     Retention("discarded", 180 * _DAY, 100_000),
 )
-"""What is kept unless it is said otherwise: what failed for good as long as Sidekiq keeps its dead jobs."""
+"""The default. Discarded jobs are kept as long as Sidekiq keeps its dead jobs."""
 
 
 class Pruner:
-    """Deletes what is no longer kept, one piece a turn."""
+    """Deletes ended jobs that exceed their retention, one batch a run."""
 
     name = "prune"
 
@@ -190,9 +185,10 @@ class Pruner:
         self._keep = [one for one in keep if one.seconds is not None or one.count is not None]
         self._now = now
         self.pruned = 0
+        """Jobs deleted so far."""
 
     async def run(self) -> float:
-        """Do a piece of each rule; return in how many seconds the next is due: soon, where there may be more."""
+        """Delete a batch by each rule; return the seconds until the next run, fewer if there may be more jobs."""
         is_done = True
         for keep in self._keep:
             before = None if keep.seconds is None else after(self._now(), -keep.seconds)
@@ -206,14 +202,14 @@ STAGE_LIMIT: Final = 500
 """Jobs that one transaction makes available at most, so that no claim waits for long."""
 
 STAGE_SECONDS: Final = 0.9
-"""How long it is not looked at most: what another OS process schedules, a clock that was set.
+"""The longest time between two runs, for jobs that another OS process schedules and for a clock that is set.
 
-Jobs of this process start at most so late, those of others one look of their queues later.
+Due jobs of this process start at most so late; jobs of other processes start at the next poll of their queues.
 """
 
 
 class Stager:
-    """Makes available what is due, and tells the queue of each: `available` gets its name."""
+    """Makes due jobs available; `available` is called with each queue that has got any."""
 
     name = "stage"
 
@@ -223,7 +219,7 @@ class Stager:
         self._available = available
 
     async def run(self) -> float:
-        """Do it; return in how many seconds it is due again: when the next job is, or after a while."""
+        """Stage due jobs; return the seconds until the next job is due, at most STAGE_SECONDS."""
         for queue in await self._store.stage(STAGE_LIMIT):
             self._available(queue)
         due_at = await self._store.due_at()
@@ -233,33 +229,32 @@ class Stager:
 
 
 ADVANCE_SECONDS: Final = 1.0
-"""How often it is looked for them at most."""
+"""The shortest time between two sweeps."""
 
 REST: Final = 20
-"""So many times as long as a look took there is none: with very many groups that wait, it takes 5 % of a core."""
+"""The pause after a sweep, as a multiple of its duration: with very many jobs it takes 5 % of a core."""
 
 ADVANCE_LIMIT: Final = 500
-"""Suspended jobs that are looked at each time: so many of the newest, and as many of the others in turn."""
+"""A sweep reads so many of the newest suspended jobs, and as many older ones, in turn."""
 
 
 class AdvanceSweep:
-    """Checks suspended jobs, and releases those that need wait no longer."""
+    """Advances the groups of suspended jobs, in case the process in which their jobs ended has died."""
 
     name = "advance"
 
     def __init__(self, store: AdvancerStore, clock: Callable[[], float] = perf_counter) -> None:
-        """`clock` tells seconds, from whenever it likes."""
         self._store = store
         self._clock = clock
         self._before: int | None = None
 
     async def run(self) -> float:
-        """Do it; return in how many seconds it is due again."""
+        """Advance groups; return the seconds until the next run."""
         began = self._clock()
         newest = await self._page(None)
         older = await self._page(self._before or min((job.id for job in newest), default=None)) if newest else []
         self._before = older[-1].id if older else None
-        await advance_all(self._store, dict.fromkeys(_groups([*newest, *older])))
+        await advance_all(self._store, groups_of_all([*newest, *older]))
         return max(ADVANCE_SECONDS, REST * (self._clock() - began))
 
     async def _page(self, before_id: int | None) -> list[Job]:
@@ -267,15 +262,8 @@ class AdvanceSweep:
         return await self._store.find(which, ADVANCE_LIMIT)
 
 
-def _groups(jobs: list[Job]) -> list[JobGroups]:
-    return [group for job in jobs for group in groups_of(job.meta)]
-
-
 DISCARD_SECONDS: Final = 30.0
-"""How often at most. No attempt of this headrace leaves such a job: a hand or another program inserted it."""
-
-DISCARD_REST: Final = 20
-"""The rest between two looks is at least so many times as long as a look: it takes 5 % of a core at most."""
+"""The shortest time between two runs. Only another program, or a person, inserts such jobs."""
 
 
 class DiscardExhausted:
@@ -294,9 +282,9 @@ class DiscardExhausted:
         self._clock = clock
 
     async def run(self) -> float:
-        """Do it; return in how many seconds it is due again."""
+        """Discard jobs; return the seconds until the next run."""
         began = self._clock()
         ids = await self._store.discard_exhausted(CHANGE_BATCH)
         seconds = self._clock() - began
         await self._exhausted(ids)
-        return 0.0 if len(ids) == CHANGE_BATCH else max(DISCARD_SECONDS, DISCARD_REST * seconds)
+        return 0.0 if len(ids) == CHANGE_BATCH else max(DISCARD_SECONDS, REST * seconds)

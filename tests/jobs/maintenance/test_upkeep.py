@@ -144,5 +144,5 @@ async def test_a_chore_that_breaks_is_named_with_its_traceback_and_ends_nothing(
         await time.go_on(4)
     assert (len(broken.ran), len(other.ran)) == (5, 5)
     (record,) = caplog.records
-    assert record.message == "the periodic task 'crontab' of the jobs broke, and is tried again"
+    assert record.message == "the periodic task 'crontab' of the jobs failed, and is tried again"
     assert record.exc_info is not None
