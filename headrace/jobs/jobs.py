@@ -184,18 +184,18 @@ class Jobs:
 
     def _take_stand_in(self) -> bool:
         """Use the service of a test, if it has any of the workers; return whether it has."""
-        services = {one.service for one in self.catalogue}
+        services = {one.binding.service for one in self.catalogue}
         stand_in = next((one for one in services if isinstance(one, Jobs) and one.is_stand_in), None)
         if stand_in is not None:
             self.stand_in, self.store = stand_in, stand_in.store
-            self._lent = [one for one in self.catalogue if one.service is None]
+            self._lent = [one for one in self.catalogue if one.binding.service is None]
             for one in self._lent:
-                one.bind(stand_in)
+                one.binding.bind(stand_in)
         return stand_in is not None
 
     def _leave_stand_in(self, stand_in: "Jobs") -> None:
         for one in self._lent:
-            one.unbind(stand_in)
+            one.binding.unbind(stand_in)
         self.store, self.stand_in = self._own_store, None
 
     async def _stop(self, queue: JobQueue) -> None:

@@ -87,7 +87,7 @@ async def test_a_job_that_was_dropped_cannot_be_called_off() -> None:
     @worker(name="unwanted")
     def unwanted() -> None: ...
 
-    unwanted.bind(ListService(dropped=["unwanted"]))
+    unwanted.binding.bind(ListService(dropped=["unwanted"]))
     handle = await unwanted.enqueue()
     with pytest.raises(JobDropped):
         await handle.cancel()

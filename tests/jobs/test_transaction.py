@@ -32,9 +32,9 @@ async def build(sku: int) -> None: ...
 @pytest.fixture
 def service() -> Iterator[FileService]:
     service = FileService()
-    build.bind(service)
+    build.binding.bind(service)
     yield service
-    build.unbind(service)
+    build.binding.unbind(service)
 
 
 @pytest_asyncio.fixture

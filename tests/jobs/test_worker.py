@@ -43,10 +43,10 @@ NAME = f"{build.function.__module__}.build"
 def service() -> Iterator[ListService]:
     service = ListService(results={1: "2026-01-01T00:00:07Z"})
     for one in (build, pack):
-        one.bind(service)
+        one.binding.bind(service)
     yield service
     for one in (build, pack):
-        one.unbind(service)
+        one.binding.unbind(service)
 
 
 @pytest.mark.asyncio
@@ -170,7 +170,7 @@ async def test_a_recorded_result_that_fits_no_more_is_said_so() -> None:
         return 7
 
     service = ListService(results={1: "many"})
-    count.bind(service)
+    count.binding.bind(service)
     with pytest.raises(BadAnswer, match=r"the recorded result of worker .* is 'many', and must be a whole number"):
         await (await count.enqueue()).result()
 
@@ -191,12 +191,12 @@ async def test_a_handle_says_what_became_of_the_job() -> None:
     async def once(sku: int) -> None: ...
 
     service = ListService(dropped=[NAME])
-    once.bind(service)
+    once.binding.bind(service)
     first, second = await once.enqueue(7), await once.enqueue(7)
     assert (first.id, first.is_conflict, second.id, second.is_conflict) == (1, False, 1, True)
-    build.bind(service)
+    build.binding.bind(service)
     dropped = await build.enqueue(7)
-    build.unbind(service)
+    build.binding.unbind(service)
     assert dropped.is_dropped
     for ask in (lambda: dropped.id, dropped.result):
         with pytest.raises(JobDropped, match="a middleware dropped the job"):
@@ -211,16 +211,16 @@ async def test_a_worker_whose_jobs_nobody_keeps_says_so() -> None:
 
 
 def test_a_worker_has_one_service_at_a_time(service: ListService) -> None:
-    build.bind(service)
+    build.binding.bind(service)
     other = ListService()
     with pytest.raises(NotBound, match="to another Jobs already: close that one first"):
-        build.bind(other)
-    build.unbind(other)
+        build.binding.bind(other)
+    build.binding.unbind(other)
     assert build.enqueue_sync(7).id == 1
-    build.unbind(service)
-    build.bind(other)
+    build.binding.unbind(service)
+    build.binding.bind(other)
     assert build.enqueue_sync(7).id == 1
-    build.unbind(other)
+    build.binding.unbind(other)
 
 
 def test_a_variant_enqueues_otherwise_and_shares_the_service(service: ListService) -> None:

@@ -76,22 +76,22 @@ class WorkerCatalogue:
         bound: list[AnyWorker] = []
         try:
             for one in self:
-                one.bind(service)
+                one.binding.bind(service)
                 bound.append(one)
         except BaseException:
             for one in bound:
-                one.unbind(service)
+                one.binding.unbind(service)
             raise
 
     def loosen(self, service: Enqueues) -> None:
         """Let another service bind the workers; until then `service` keeps their jobs."""
         for one in self:
-            one.loosen(service)
+            one.binding.loosen(service)
 
     def unbind(self, service: Enqueues) -> None:
         """Undo `bind`."""
         for one in self:
-            one.unbind(service)
+            one.binding.unbind(service)
 
 
 def _listed(modules: object) -> list[str | ModuleType | AnyWorker]:

@@ -123,9 +123,9 @@ def test_a_stranger_is_named_once() -> None:
 def test_all_workers_are_bound_or_none() -> None:
     mine, other = ListService(), ListService()
     first, second = named("a"), named("b")
-    second.bind(other)
+    second.binding.bind(other)
     with pytest.raises(NotBound, match="worker 'b' enqueues to another Jobs already"):
         WorkerCatalogue([first, second]).bind(mine)
-    first.bind(other)
+    first.binding.bind(other)
     WorkerCatalogue([first, second]).unbind(other)
     WorkerCatalogue([first, second]).bind(mine)

@@ -74,7 +74,7 @@ def test_after_the_test_the_app_opens_its_own_jobs_again(tmp_path: Path) -> None
     app = app_of(path)
     with JobsTester(WorkerCatalogue([mail])), TestClient(app):
         pass
-    assert pack.service is None
+    assert pack.binding.service is None
     with TestClient(app) as client:
         assert client.get(f"/jobs/{client.post('/mails/ann').json()}").json() == "available"
     assert path.exists()
