@@ -1,4 +1,4 @@
-"""Who takes in new jobs on behalf of workers, and what an enqueuer holds in its hand afterwards."""
+"""`Handle` of an enqueued job, and `Enqueues`, the service that a worker needs."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Enqueues(Protocol):
-    """What a worker needs of the service that keeps its jobs (`Jobs` is one).
+    """The service that keeps the jobs of a worker: `Jobs`.
 
-    What is inserted stands for each new job, in order: None is what a middleware dropped.
+    An insert returns a result for each new job, in order; None stands for a job that a middleware dropped.
     """
 
     def now(self) -> datetime:
@@ -27,28 +27,28 @@ class Enqueues(Protocol):
         """Insert jobs in one transaction; they are durable at return."""
 
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Do the same from any thread but the loop's, or with no loop at all, and wait."""
+        """Insert jobs as `insert` does, and block: for any thread but the loop's, or without a loop."""
 
     def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs through somebody's own connection to the store's file, and leave the commit to them."""
+        """Insert jobs through the user's own connection to the store's file; the user commits."""
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""
 
     async def conflict_of(self, job: NewJob) -> Job | None:
-        """Return the job that came in last among those that have what makes `job` unique, in whatever state it is."""
+        """Return the newest job with the unique key of `job`, in whatever state it is."""
 
     def conflict_of_sync(self, job: NewJob) -> Job | None:
-        """Do the same from any thread, and wait."""
+        """Thread-safe version of `conflict_of` that blocks."""
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Wait until a job has ended, at most so long; return its recorded result as JSON.
+        """Wait for a job to end, and return its recorded result as JSON.
 
-        Raises `ResultTimeout`, or another `JobsError` for a job that is gone, did not complete, or recorded nothing.
+        Raises `ResultTimeout`, or another `JobsError` for a job that did not complete, or that recorded no result.
         """
 
     async def cancel(self, which: JobFilter | int) -> list[int]:
-        """Call off jobs that have not ended, or one by its id; return the ids of those that were."""
+        """Cancel jobs that have not ended, or one job by its id; return the ids of the cancelled jobs."""
 
 
 class Handle(Generic[T_co]):
@@ -59,7 +59,7 @@ class Handle(Generic[T_co]):
     def __init__(
         self, worker: str, inserted: Inserted | None, service: Enqueues, restore: Callable[[object], T_co]
     ) -> None:
-        """`restore` makes the result of what JSON kept."""
+        """`restore` decodes a recorded result."""
         self.worker = worker
         self._inserted = inserted
         self._service = service
@@ -72,41 +72,40 @@ class Handle(Generic[T_co]):
 
     @property
     def id(self) -> int:
-        """The job's number; on a conflict that of the job that was there. Raises `JobDropped` for one that has none."""
+        """The job's id; on a conflict, the id of the existing job. Raises `JobDropped` for a dropped job."""
         if self._inserted is None:
             raise JobDropped(self.worker)
         return self._inserted.id
 
     @property
     def is_conflict(self) -> bool:
-        """Whether nothing was inserted, for a unique job like it was there."""
+        """Whether the job was not inserted because an equal unique job exists."""
         return self._inserted is not None and self._inserted.is_conflict
 
     @property
     def is_dropped(self) -> bool:
-        """Whether nothing was inserted, for a middleware decided so."""
+        """Whether the job was not inserted because a middleware dropped it."""
         return self._inserted is None
 
     async def job(self) -> Job:
-        """Return the job as it is now: its state, its errors, how far it is. Raises `JobDropped`, and `NoJob`."""
+        """Return the job as it is now, with its state, errors and progress. Raises `JobDropped`, and `NoJob`."""
         job = await self._service.get(self.id)
         if job is None:
             raise NoJob(self.id)
         return job
 
     async def cancel(self) -> bool:
-        """Call the job off, also one that runs; return False where it had ended. Raises `JobDropped`.
+        """Cancel the job, even if it runs; return False if it had ended. Raises `JobDropped`.
 
-        On a conflict it is the job that was there.
+        On a conflict it cancels the existing job.
         """
         return bool(await self._service.cancel(self.id))
 
     async def result(self, timeout_seconds: float | None = None) -> T_co:
-        """Wait for the job's end and return what it returned, as its annotation has it: of a worker with `record=True`.
+        """Wait for the job to end, and return its result, decoded by the worker's annotation; it needs `record=True`.
 
-        Raises `ResultTimeout`, which is a TimeoutError, when it takes longer; `BadTime` for what is no timeout;
-        `JobDropped`, `JobDiscarded` (its subclass `JobExpired` for a job that was not run in time), `JobCancelled`,
-        `NoJob` when it was deleted, and `NotRecorded`.
-        On cancellation nothing but the waiting ends.
+        Raises `ResultTimeout`, which is a TimeoutError; `BadTime` for a bad timeout; `JobDropped`; `JobDiscarded`, or
+        its subclass `JobExpired`; `JobCancelled`; `NoJob` for a deleted job; and `NotRecorded`. On cancellation the job
+        continues.
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))

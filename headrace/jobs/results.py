@@ -1,4 +1,4 @@
-"""`ResultWaiter`, `JobRegistry`."""
+"""Results of jobs: `ResultWaiter` waits for them, `JobRegistry` finds them by key."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FOR_EVER_SECONDS: Final = LONGEST_DURATION_SECONDS
-"""How long a result is kept that does not expire."""
+"""How long a result without an expiry is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How much of a job is done, from 0 to 1, and what, in a few words."""
+    """The progress of a job: the done fraction, from 0 to 1, and a note."""
 
     fraction: float
     note: str = ""
@@ -37,7 +37,7 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """A result, and when it was made (aware UTC)."""
+    """A result, and the time at which it was recorded (aware UTC)."""
 
     value: T
     at: datetime
@@ -45,38 +45,38 @@ class Found(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The work was started, and has no result yet; `progress` is what it said last."""
+    """The work has started, and has no result yet; `progress` is the latest, if any."""
 
     progress: JobProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """Nobody started the work, or its result is too old."""
+    """The work was not started, or its result has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedResult:
-    """The work was discarded or cancelled, for `error`; to add it again starts it again."""
+    """The work was discarded or cancelled because of `error`; `add` starts it again."""
 
     error: str
 
 
 KeyedResult: TypeAlias = Found[T] | Pending | NotFound | FailedResult
-"""What is known of a key."""
+"""The answer for a key."""
 
 
 class JobRegistry(Generic[P, T]):
-    """Results of one worker, by keys: a key is what the worker is called with, one argument or more.
+    """The results of one worker by key: the key is the arguments of a call.
 
-    Each key has one job of the worker, so that all processes on one store share one registry, and it outlives them.
-    Results are spared from pruning until they expire. The words raise what the worker's `enqueue` raises.
+    Each key has one job of the worker. So all processes on one store share the registry, and it outlives them. Results
+    are not pruned before they expire. Its methods raise the errors of the worker's `enqueue`.
     """
 
     def __init__(self, worker: "Worker[P, Any, T]", *, expires_in_seconds: float | None = None) -> None:
-        """A result is found for `expires_in_seconds` after it was made, or for good.
+        """`find` answers with a result for `expires_in_seconds` after it was recorded; None is for ever.
 
-        Raises `BadWorker` for a worker that records no results, and for what is no time.
+        Raises `BadWorker` for a worker that records no results, and for a bad number of seconds.
         """
         if not worker.options.record:
             why = "a registry answers with its results, and it records none: give it record=True"
@@ -94,23 +94,23 @@ class JobRegistry(Generic[P, T]):
         self.expires_in_seconds = expires_in_seconds
 
     def new(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
-        """Return the job that makes the result of a key, not inserted yet. Raises `BadArguments`."""
+        """Return the job that makes the result of a key; it is not inserted. Raises `BadArguments`."""
         return self.worker.new(*args, **kwargs)
 
     async def add(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
-        """Start the work of a key, unless it was started and has not failed or expired; do not wait for it."""
+        """Start the work of a key, without a wait, unless it runs or has a result that has not expired."""
         return await self.worker.enqueue(*args, **kwargs)
 
     def add_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
-        """Do the same from any thread."""
+        """Thread-safe version of `add` that blocks until the disk has the job."""
         return self.worker.enqueue_sync(*args, **kwargs)
 
     async def find(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
-        """Return what is known of a key by now."""
+        """Return the answer for a key."""
         return self._answer(await self.worker.conflict_of(*args, **kwargs))
 
     def find_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> KeyedResult[T]:
-        """Do the same from any thread."""
+        """Thread-safe version of `find` that blocks."""
         return self._answer(self.worker.conflict_of_sync(*args, **kwargs))
 
     def _answer(self, job: Job | None) -> KeyedResult[T]:
@@ -126,11 +126,11 @@ class JobRegistry(Generic[P, T]):
 
     def _is_expired(self, made_at: datetime) -> bool:
         seconds = self.expires_in_seconds
-        return seconds is not None and made_at + timedelta(seconds=seconds) < self.worker.now()
+        return seconds is not None and made_at + timedelta(seconds=seconds) < self.worker.binding.now()
 
 
 def progress_of(job: Job) -> JobProgress | None:
-    """Return how far a job said it was, if it did."""
+    """Return the progress of a job, if it has any."""
     found = job.meta.get(PROGRESS)
     if not isinstance(found, dict):
         return None
@@ -140,7 +140,7 @@ def progress_of(job: Job) -> JobProgress | None:
 
 
 CHECK_SECONDS: Final = 1.0
-"""How often each caller asks for its job, where nothing else tells that it has ended."""
+"""How often a waiting caller reads its job, in case no event shows its end."""
 
 
 class ResultWaiter:
@@ -155,7 +155,7 @@ class ResultWaiter:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether any caller waits."""
+        """Whether a caller waits."""
         return bool(self._waiting)
 
     def _ended(self, attempts: Sequence[EndedAttempt]) -> None:
@@ -165,7 +165,7 @@ class ResultWaiter:
                 self._wake(one.job.id)
 
     async def check(self) -> None:
-        """Wake those who wait for jobs that have ended, wherever they ran. Raises what the store raises."""
+        """Wake the callers whose jobs have ended in any process. Raises the errors of the store."""
         if ids := frozenset(self._waiting):
             for job in await self._store.find(JobFilter(ids=ids, states=ENDED), len(ids)):
                 self._wake(job.id)
@@ -176,10 +176,10 @@ class ResultWaiter:
                 waiter.set_result(None)
 
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
-        """Wait until a job has ended; return its recorded result as JSON.
+        """Wait for a job to end, and return its recorded result as JSON. On cancellation the job continues.
 
-        Raises `ResultTimeout`, `NoJob` when it is gone, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime`
-        for what is no timeout. On cancellation nothing but the waiting ends.
+        Raises `ResultTimeout`, `NoJob` for a deleted job, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime`
+        for a bad timeout.
         """
         check_timeout(timeout_seconds)
         seen: list[Job] = []
@@ -194,7 +194,7 @@ class ResultWaiter:
         raise late
 
     async def _wait(self, job_id: int, seen: list[Job]) -> Job | None:
-        """Return a job once it has ended, or None when it is gone; `seen` holds it as it was last found before."""
+        """Return a job once it has ended, or None if it was deleted; `seen` gets each version before that."""
         while True:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(job_id, set()).add(waiter)
@@ -216,7 +216,7 @@ class ResultWaiter:
 
 
 def result_of(job_id: int, job: Job | None) -> object:
-    """Return the recorded result of a job that has ended. Raises what it ended with."""
+    """Return the recorded result of an ended job. Raises the error of its end, or `NoJob` for None."""
     if job is None:
         raise NoJob(job_id)
     error = job.errors[-1].error if job.errors else ""
@@ -230,13 +230,13 @@ def result_of(job_id: int, job: Job | None) -> object:
 
 
 REST: Final = 4
-"""So many times as long as a look took there is none, so that a file that always changes leaves time for the rest."""
+"""The pause after a check, as a multiple of its duration: a file that always changes leaves time for other work."""
 
 
 class ChangeWatch:
-    """Asks the store 25 times a second whether it has changed, and only then for what.
+    """Asks the store 25 times a second whether it has changed; after a change it wakes queues and waiting callers.
 
-    Where no queue runs and no result is waited for, it asks nothing.
+    It asks nothing while no queue runs and no caller waits.
     """
 
     def __init__(self, store: Finds, queues: Mapping[str, JobQueue], results: ResultWaiter) -> None:
@@ -246,11 +246,11 @@ class ChangeWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Go on asking: a queue runs."""
+        """Ask again: a queue runs."""
         self._results.awaited.set()
 
     async def run(self) -> None:
-        """Go on until cancelled; at once, where a store has no changes but its own."""
+        """Watch until cancelled; return at once for a store that no other process can change."""
         seconds = self._store.change_seconds
         while seconds is not None:
             if not self._queues and not self._results.is_awaited:
@@ -260,7 +260,7 @@ class ChangeWatch:
             await asyncio.sleep(await self._check())
 
     async def _change(self, seconds: float) -> None:
-        """Wait until the store has changed; a timer asks, for half the price of a coroutine that sleeps."""
+        """Wait until the store has changed. A timer asks, which costs half as much as a coroutine that sleeps."""
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ask_in(seconds, changed)
         try:
@@ -279,15 +279,15 @@ class ChangeWatch:
             self._ask_in(seconds, changed)
 
     async def _check(self) -> float:
-        """Wake those for whom there is something; return how many seconds to rest."""
+        """Wake queues with available jobs and callers with ended jobs; return the seconds to pause."""
         began = perf_counter()
         try:
             for name in await self._store.available_queues() if self._queues else ():
                 if name in self._queues:
                     self._queues[name].has_work()
             await self._results.check()
-        except HeadraceError as error:  # queues and waiting callers ask the store themselves, and say what is wrong
+        except HeadraceError as error:  # queues and callers get the same error, and report it
             LOG.debug("the store cannot be asked what has changed: %s", error)
-        except Exception as error:  # noqa: BLE001 - without it jobs of other processes would start late for good
+        except Exception as error:  # noqa: BLE001 - without the watch, jobs of other processes would start late
             log_failure(error, "the store cannot be asked what has changed")
         return REST * (perf_counter() - began)

@@ -1,4 +1,4 @@
-"""The job that runs, as its own function sees it: who it is, how far it has come, whether it should stop."""
+"""`RunningJob` and `current_job()`: the running job, as its function sees it."""
 
 import json
 import threading
@@ -11,31 +11,31 @@ from headrace.jobs.errors import BadCheckpoint, BadProgress, NoRunningJob
 from headrace.jobs.job import Job, from_text
 
 PROGRESS: Final = "progress"
-"""The key of a job's meta that holds `{"fraction": 0.5, "note": "…"}`."""
+"""The key of a job's meta for its progress, such as `{"fraction": 0.5, "note": "…"}`."""
 
 CHECKPOINT: Final = "checkpoint"
-"""The key of a job's meta that holds its cursor."""
+"""The key of a job's meta for its cursor."""
 
 DEADLINE: Final = "deadline"
-"""The key of a job's meta that holds the time after which it is not to run any more, as text."""
+"""The key of a job's meta for the time, as text, after which it must not begin."""
 
 NOTE_LIMIT: Final = 1000
-"""Characters of a note that are kept: it is a line for people to read."""
+"""Characters of a note that are kept."""
 
 RESULTS: Final = "dep_results"
-"""The key of a running job's meta, never of a kept one's, that holds the results of what it came after."""
+"""The key of a running job's meta for the results of the steps before it; the store never has it."""
 
 _TOO_DEEP: Final = "a value that is nested too deep"
 
 ProgressWriter = Callable[["RunningJob"], None]
-"""Called, in whatever thread the job runs, when there is something to write and there was nothing before."""
+"""Called, in the job's thread, when there is progress to write and there was none before."""
 
 
 class RunningJob:
     """One attempt of a job.
 
-    What it notes down (progress, a checkpoint) is kept here until the engine takes it, about every second and at the
-    end of the attempt, however that ends. Every method may be called from any thread.
+    It keeps progress and checkpoint until the engine writes them, about every second and at the end of the attempt,
+    whatever its outcome. Every method is thread-safe.
     """
 
     __slots__ = ("_cancelled", "_changes", "_has_noticed", "_is_stopping", "_job", "_lock", "_write_progress")
@@ -51,85 +51,85 @@ class RunningJob:
 
     @property
     def job(self) -> Job:
-        """The job with all its columns, as it was claimed."""
+        """The job as it was claimed."""
         return self._job
 
     @property
     def id(self) -> int:
-        """The job's number in its store."""
+        """The job's id in its store."""
         return self._job.id
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1."""
+        """The number of this attempt, from 1."""
         return self._job.attempt
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether the job is discarded should this attempt fail."""
+        """Whether the job is discarded if this attempt fails."""
         return self._job.attempt >= self._job.max_attempts
 
     @property
     def args(self) -> Mapping[str, object]:
-        """The args as JSON values, in clear."""
+        """The args as JSON values, decrypted."""
         return self._job.args
 
     @property
     def meta(self) -> Mapping[str, object]:
-        """The meta as it was when the job was claimed."""
+        """The meta of the job when it was claimed."""
         return self._job.meta
 
     @property
     def results(self) -> Mapping[str, object]:
-        """What the steps of a workflow returned that this one came after, by their names, as JSON values.
+        """The results of the steps before this one in a workflow, by their names, as JSON values.
 
-        A worker's `restored` makes of one what its annotation says.
+        A worker's `restored` decodes one by its annotation.
         """
         found = self._job.meta.get(RESULTS)
         return found if isinstance(found, dict) else {}
 
     @property
     def deadline(self) -> datetime | None:
-        """The time (aware UTC) after which the job is not to begin any more, if it has one."""
+        """The time (aware UTC) after which the job must not begin, if it has one."""
         return deadline_of(self._job)
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the attempt is to end: a function in a thread asks, and ends itself.
+        """Whether the attempt should end; a function in a thread checks this, and returns.
 
-        The job was cancelled, its time is over, or its process stops; then it runs again, whatever the function that
-        asked returns.
+        It is true if the job was cancelled, if its timeout is over, or if its process stops. In the last case the job
+        runs again, whatever a function that has checked this returns.
         """
         return self.cancel_reason is not None
 
     @property
     def cancel_reason(self) -> str | None:
-        """Why the attempt is to end, or None."""
+        """Why the attempt should end, or None."""
         self._has_noticed = self._has_noticed or self._cancelled is not None
         return self._cancelled
 
     @property
     def gives_way(self) -> bool:
-        """Whether its function knows that its process stops, and so may have ended before it was done."""
+        """Whether the function has read that its process stops, and so may have returned before it was done."""
         return self._is_stopping and self._has_noticed
 
     @property
     def cursor(self) -> object:
-        """What `checkpoint` was given last, in this attempt or an earlier one; None before the first."""
+        """The cursor of the latest `checkpoint`, in this attempt or an earlier one; None if there is none."""
         with self._lock:
             return self._changes.get(CHECKPOINT, self._job.meta.get(CHECKPOINT))
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """Say how much is done, from 0 to 1, and in a few words what; it is written at most about once a second."""
+        """Report the done fraction, from 0 to 1, and a note. It is written about once a second."""
         if not 0 <= fraction <= 1:
             raise BadProgress(fraction)
         self._note(PROGRESS, {"fraction": float(fraction), "note": str(note)[:NOTE_LIMIT]})
 
     def checkpoint(self, cursor: object) -> None:
-        """Keep `cursor`, a JSON value: the next attempt finds it as its own `cursor` and goes on from there.
+        """Keep `cursor`, a JSON value, from which the next attempt can continue.
 
-        It is written within about a second, and when the attempt ends; after a crash of the OS process the cursor may
-        be that much older, so what lies between is done twice.
+        It is written within about a second, and when the attempt ends. After a crash of the OS process the cursor may
+        be that much older, so the work after it is done twice.
         """
         try:
             text = json.dumps(cursor, allow_nan=False, ensure_ascii=False)
@@ -141,15 +141,15 @@ class RunningJob:
         self._note(CHECKPOINT, json.loads(text))
 
     def cancel(self, reason: str, *, is_stop: bool = False) -> None:
-        """Mark it as called off; the first reason stands. It is a word for who runs the job.
+        """Mark the attempt as cancelled; the first reason stays. Called by the engine.
 
-        `is_stop` is that its process stops, for which the job is not to blame.
+        `is_stop` means that the process stops, so the job must run again.
         """
         if self._cancelled is None:
             self._cancelled, self._is_stopping = reason, is_stop
 
     def take_changes(self) -> dict[str, object]:
-        """Hand over what is to be merged into the job's meta. It is a word for who runs the job."""
+        """Return the changes to merge into the job's meta, and forget them. Called by the engine."""
         if not self._changes:
             return {}
         with self._lock:
@@ -159,7 +159,7 @@ class RunningJob:
         return changes
 
     def take_in(self, notes: Mapping[str, object]) -> None:
-        """Note down what the job has noted in another OS process. It is a word for who runs the job."""
+        """Add the progress and checkpoint that the job noted in another OS process. Called by the engine."""
         for key, value in notes.items():
             self._note(key, value)
 
@@ -172,11 +172,11 @@ class RunningJob:
 
 
 RUNNING_JOB: Final[ContextVar[RunningJob]] = ContextVar("headrace running job")
-"""Set in the context of each attempt, by who runs it."""
+"""The running job of this context."""
 
 
 def current_job() -> RunningJob:
-    """Return the job on whose behalf this code runs. Raises `NoRunningJob` where none does."""
+    """Return the job that runs this code. Raises `NoRunningJob` outside a job."""
     try:
         return RUNNING_JOB.get()
     except LookupError:
@@ -184,7 +184,7 @@ def current_job() -> RunningJob:
 
 
 def deadline_of(job: Job) -> datetime | None:
-    """Return the time after which a job is not to begin any more; None also for what others wrote under that key."""
+    """Return the time after which a job must not begin; None also for an unreadable one of another program."""
     text = job.meta.get(DEADLINE) if job.meta else None
     try:
         return from_text(text) if isinstance(text, str) else None

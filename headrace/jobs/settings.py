@@ -1,4 +1,4 @@
-"""`JobsSettings`, `QueueOptions`."""
+"""`JobsSettings` and `QueueOptions`: the settings of a service."""
 
 import os
 import socket
@@ -31,14 +31,14 @@ def _node() -> str:
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """How many jobs of a queue run here at a time, and its limits over all processes and over time."""
+    """How many jobs of a queue run here at a time, and its limits over all processes and per period."""
 
     limit: int = 10
     limits: QueueLimits | None = None
 
 
 def checked_queues(queues: Mapping[str, int | QueueOptions]) -> dict[str, QueueOptions]:
-    """Return what is said about queues, a number being their limit. Raises `BadQueue`."""
+    """Return the options of queues; a number is a limit. Raises `BadQueue`."""
     if not isinstance(queues, Mapping):
         raise BadQueue(queues, "queues", 'a dict of names and limits, such as {"default": 10}')
     options: dict[str, QueueOptions] = {}
@@ -53,9 +53,9 @@ def checked_queues(queues: Mapping[str, int | QueueOptions]) -> dict[str, QueueO
 class JobsSettings:
     """How a process runs jobs.
 
-    `grace_seconds` is what running jobs are given at the end, before they are put back. `kept` says how long ended jobs
-    stay. `processes` is how many OS processes run workers that need one, as many as there are cores when it is None.
-    `periodic_tasks` are more tasks of the maintenance, made with the store.
+    `grace_seconds` is the time for running jobs at a stop, before they are put back. `kept` says how long ended jobs
+    are kept. `processes` is the number of OS processes for workers that need one; None is the number of cores.
+    `periodic_tasks` make more tasks of the maintenance, each from the store.
     """
 
     node: str = field(default_factory=_node)
@@ -67,19 +67,19 @@ class JobsSettings:
     periodic_tasks: Sequence[Callable[[JobStore], PeriodicTask]] = ()
     now: Callable[[], datetime] = utc_now
     cipher: ArgsCipher | None = None
-    """With it the args of workers with `encrypted=True` are unreadable in the store."""
+    """Encrypts the args of workers with `encrypted=True`."""
     on_error: OnError | None = None
-    """Gets each failed attempt, beside the log: where an error tracker is called."""
+    """Gets each failed attempt, for example to call an error tracker."""
     logs_failures: bool = True
-    """Whether each failed attempt leaves a line in the log: WARNING where it is tried again, ERROR where not."""
+    """Whether each failed attempt is logged: as a WARNING if it is tried again, else as an ERROR."""
     redact: Callable[[str], str] = str
-    """Hides in the text of an error what the store must not hold."""
+    """Removes secrets from the text of an error before the store gets it."""
 
 
 def periodic_tasks_of(
     store: JobStore, settings: JobsSettings, available: Callable[[str], None], exhausted: Exhausted
 ) -> list[PeriodicTask]:
-    """Return the periodic tasks, made anew; `available` gets the name of each queue that has got due jobs."""
+    """Return new periodic tasks; `available` is called with each queue that has got due jobs."""
     return [
         Stager(store, settings.now, available),
         Lifeline(store, exhausted.follow_up),

@@ -181,9 +181,7 @@ class _Chunk(Generic[I, R]):
 def _resolve(future: asyncio.Future[Any], result: object) -> None:
     if future.done():
         return
-    if isinstance(
-        result, StopIteration | GeneratorExit
-    ):  # a future refuses one; one closes the waiter
+    if isinstance(result, StopIteration | GeneratorExit):  # a future refuses one; one closes the waiter
         error = RuntimeError(f"the chunk raised {describe(result)}")
         error.__cause__ = result
         future.set_exception(error)

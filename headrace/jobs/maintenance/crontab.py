@@ -160,9 +160,7 @@ class Crontab:
             if now - self._started_at <= BOOT:
                 await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
         elif last_run is None and one.done_until is None:
-            await self._store.record_run(
-                _FIRST_SEEN + one.entry.name, now
-            )  # first: alone, the other is a run
+            await self._store.record_run(_FIRST_SEEN + one.entry.name, now)  # first: alone, the other is a run
             await self._store.record_run(one.entry.name, now)
         else:
             if last_run is not None and last_run - now > LATE:
