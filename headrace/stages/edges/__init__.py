@@ -1,1 +1,1 @@
-"""Edges that last: a buffer in a SQLite file, and the two stages around it."""
+"""Durable edges: a buffer in a SQLite file, and the two stages around it."""

@@ -7,12 +7,12 @@ from typing import Literal
 from headrace.errors import StageError
 
 WhenFull = Literal["block", "drop_newest", "drop_oldest", "error"]
-"""What becomes of events for which there is no room."""
+"""What to do with events without room."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """How much a buffer holds at most; one event always finds room in an empty one."""
+    """The most that a buffer holds; an empty buffer always has room for one event."""
 
     max_events: int
     max_bytes: int
@@ -30,7 +30,7 @@ class NewerBuffer(StageError):
 
 
 class BufferInUse(StageError):
-    """Another run has the file; `holder` says which."""
+    """Another run uses the file; `holder` names it."""
 
     def __init__(self, path: Path, holder: str) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class BufferInUse(StageError):
 
 
 class NotKeepable(StageError):
-    """An event is no JSON, so that a buffer on disk cannot keep it."""
+    """An event is no JSON, and cannot be stored in a buffer on disk."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"a buffer on disk keeps JSON, and the event is none ({why})")

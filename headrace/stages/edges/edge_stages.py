@@ -15,15 +15,14 @@ from headrace.pipeline.stage.settings import text_size
 from headrace.stages.edges.edge import NotKeepable, WhenFull
 from headrace.stages.edges.sqlite_log import EventLog, LogEntry
 from headrace.stages.functions import data_of
-from headrace.telemetry.counts import Family, FamilySpec
 from headrace.values import to_json
 
 
 class WriteEdge(Consumer[object]):
-    """Writes each batch in as few transactions as there is room for; an event is done once the disk has it.
+    """Writes each batch in as few transactions as the room allows; an event is done once it is on the disk.
 
-    An event that is no JSON fails alone. A full disk is waited for, whatever `when_full` says, until the stage is
-    stopped; a file that cannot be written for another reason is a crash.
+    An event that is no JSON fails alone. On a full disk the stage waits until it stops, for every `when_full`. A file
+    that cannot be written for another reason crashes the stage.
     """
 
     takes_messages: ClassVar[bool] = True
@@ -91,40 +90,23 @@ class WriteEdge(Consumer[object]):
 
 
 READ_EVENTS: Final = 500
-"""Read by one statement; fewer, where fewer are there."""
-
-
-EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
-BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
-REFUSED: Final = FamilySpec(
-    "counter",
-    "headrace_disk_buffer_write_failures_total",
-    "Writes to a source's buffer that a full disk refused; each is tried again.",
-)
+"""The most events read by one statement."""
 
 
 class ReadEdge(Producer[Message[object]]):
-    """Emits events in the order in which they came in. One that fails stays in the file, and comes again next run."""
+    """Emits the events of the log in order. A failed event stays in the file, and is emitted again by the next run."""
 
     emits_messages = True
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._is_open = False
-        self._gauges: list[Family] = []
 
     @override
     async def init(self) -> None:
         await self._log.open()
         self._is_open = True
-        self._log.changed = self._measure
-        self._gauges = [self.metrics.declare(EVENTS), self.metrics.declare(BYTES)]
-        self._log.disk.counted = partial(self.metrics.declare(REFUSED).add, ())
-        self._measure()
-
-    def _measure(self) -> None:
-        for gauge, amount in zip(self._gauges, (self._log.events, self._log.size_bytes), strict=True):
-            gauge.set((), amount)
+        self._log.export(self.metrics)
 
     @override
     def handle_demand(self, demand: int) -> AsyncIterator[Message[object]]:
@@ -148,7 +130,7 @@ class ReadEdge(Producer[Message[object]]):
     def _acknowledged(self, number: int, outcome: Outcome) -> None:
         if outcome is not Outcome.FAILED:
             self._log.done(number)
-        self._log.let_go()
+        self._log.release_reference()
 
     @override
     async def terminate(self, reason: object) -> None:

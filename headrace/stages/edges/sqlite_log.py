@@ -17,23 +17,33 @@ from headrace.database.sqlite_file import DiskFull, SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
 from headrace.pipeline.stage.settings import text_size
 from headrace.stages.edges.edge import BufferInUse, EdgeLimits, NewerBuffer
+from headrace.telemetry.counts import Families, Family, FamilySpec
 from headrace.telemetry.events import LOG
 
 Write = Literal["append", "drop", "delete"]
-"""What is written to the file of a buffer."""
+"""The kinds of writes to the file of a buffer."""
 
 PAUSE_SECONDS: Final = 0.1
-"""Before a write that was refused is tried again; each further time twice as long."""
+"""The pause before a refused write is tried again; it doubles with each further failure."""
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
-"""What a person who has just made room takes for soon."""
+"""The longest pause, short for a person who has just freed space."""
 
 LOG_SECONDS: Final = 60.0
-"""A disk that is full again within so long of the last time that this was said is not said to be."""
+"""A full disk is logged again only so long after the last log line."""
+
+
+EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
+BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+WRITE_FAILURES: Final = FamilySpec(
+    "counter",
+    "headrace_disk_buffer_write_failures_total",
+    "Writes to a source's buffer that a full disk refused; each is tried again.",
+)
 
 
 class DiskSpace:
-    """Counts the writes that a full disk refused, and says when that begins and when it is over. Loop's thread only."""
+    """Counts the writes that a full disk refused, and logs when that begins and ends. Loop's thread only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,15 +52,15 @@ class DiskSpace:
         self._since = 0.0
         self._logged_at = float("-inf")
         self._is_logged = False
-        self.counted: Callable[[], object] = lambda: None
+        self.failures = Family(WRITE_FAILURES)
 
     def refused(self, write: Write, error: DiskFull) -> float:
-        """Take note that a write found no room; return after how many seconds to try it again."""
+        """Count a refused write; return the seconds until the next attempt."""
         now = asyncio.get_running_loop().time()
         if not self._refused:
             self._since = now
         self._refused.add(write)
-        self.counted()
+        self.failures.add(())
         if not self._is_logged and now - self._logged_at >= LOG_SECONDS:
             self._is_logged, self._logged_at = True, now
             LOG.warning(
@@ -63,7 +73,7 @@ class DiskSpace:
         return pause
 
     def took(self, write: Write) -> None:
-        """Take note that a write went through."""
+        """Called after a successful write."""
         if write not in self._refused:
             return
         self._refused.discard(write)
@@ -80,9 +90,9 @@ PACKAGE: Final = "headrace.stages.edges"
 
 
 class Deletions:
-    """Knows which events are through and still in the file, and deletes them, soon and many at once.
+    """Deletes events that are done from the file, soon and many at once.
 
-    What could not be deleted is tried again until the file is closed. Loop's thread only.
+    A failed deletion is tried again until the file is closed. Loop's thread only.
     """
 
     def __init__(self, path: Path, disk: DiskSpace) -> None:
@@ -99,21 +109,21 @@ class Deletions:
         self._ids.clear()
 
     def add(self, number: int) -> None:
-        """Have an event leave."""
+        """Delete an event soon."""
         self._ids.add(number)
         if self._next is None and not self._is_deleting:
             self._next = asyncio.get_running_loop().call_soon(self._delete)
 
     def left(self) -> tuple[int, ...]:
-        """Return those of which it is not known yet that they are gone."""
+        """Return the events that may still be in the file."""
         return tuple(self._ids)
 
     def deleted(self, ids: Sequence[int]) -> None:
-        """Take note that events are deleted."""
+        """Called after events were deleted."""
         self._ids.difference_update(ids)
 
     def close(self) -> None:
-        """Try a last time, before the writer is closed; say what stays."""
+        """Try a last time, before the writer is closed; log the events that stay."""
         writer, self._writer = self._writer, None
         if self._next is not None:
             self._next.cancel()
@@ -150,7 +160,7 @@ class Deletions:
 
 
 def delete(ids: Sequence[int], connection: sqlite3.Connection) -> None:
-    """Delete events; those that are gone already are no mistake."""
+    """Delete events, as far as they exist."""
     connection.execute(sql_text(PACKAGE, "delete"), (json.dumps(ids),))
 
 
@@ -161,7 +171,7 @@ ALL: Final = sys.maxsize
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An event on disk: its number, its text as JSON, and what it takes of the bound."""
+    """An event on disk: its number, its JSON text, and its size."""
 
     id: int
     event: str
@@ -169,10 +179,10 @@ class LogEntry:
 
 
 class EventLog:
-    """Shared by the stage that keeps events and the one that reads them; each opens it and lets it go.
+    """The log of an edge, opened and released by both of its stages.
 
-    Loop's thread only. What `append` has returned for survives a power cut. What was read stays in the file until it is
-    `done`; the next run reads it again.
+    Loop's thread only. Events survive a power failure once `append` has returned. An event that was read stays in the
+    file until `done`; else the next run reads it again.
     """
 
     def __init__(self, path: Path | str, bounds: EdgeLimits) -> None:
@@ -191,12 +201,12 @@ class EventLog:
         self._at_once = ALL
         self.disk = DiskSpace(self.path)
         self._deletions = Deletions(self.path, self.disk)
-        self.changed: Callable[[], None] = lambda: None
+        self.export(Families())
         self.arrived = asyncio.Event()
         self.room_made = asyncio.Event()
 
     async def open(self) -> None:
-        """Open the file, which is made if need be. Raises BufferInUse, SqliteError or NewerBuffer."""
+        """Open the file, which is created if missing. Raises BufferInUse, SqliteError or NewerBuffer."""
         async with self._read_lock:
             if self._writer is None:
                 self._take_file()
@@ -208,8 +218,18 @@ class EventLog:
                 self._deletions.open(self._writer)
             self._users += 1
 
+    def export(self, families: Families) -> None:
+        """Count in the metrics of the reading stage from now on."""
+        self._gauges = families.declare(EVENTS), families.declare(BYTES)
+        self.disk.failures = families.declare(WRITE_FAILURES)
+        self._measure()
+
+    def _measure(self) -> None:
+        for gauge, amount in zip(self._gauges, (self.events, self.size_bytes), strict=True):
+            gauge.set((), amount)
+
     def _take_file(self) -> None:
-        with suppress(OSError):  # SQLite itself says best what is wrong with the folder
+        with suppress(OSError):  # SQLite's own error describes a wrong folder best
             self.path.parent.mkdir(parents=True, exist_ok=True)
             holder = self._lock.take()
             if holder is not None:
@@ -226,33 +246,33 @@ class EventLog:
         return writer
 
     async def release(self) -> None:
-        """Let go of the file; it is closed by the last one who does, once all is written."""
+        """Release one reference. The last release closes the file after pending writes."""
         async with self._read_lock:
             self._users -= 1
             if not self._users and self._writer is not None:
                 try:
-                    await self._let_file_go(self._writer).aclose()
+                    await self._forget_writer(self._writer).aclose()
                 finally:
                     self._lock.release()
 
     def retain(self) -> None:
-        """Keep the file open for an event that was read until `let_go`, also where both stages have ended."""
+        """Add a reference for an event that was read: the file stays open after both stages have ended."""
         self._users += 1
 
-    def let_go(self) -> None:
-        """Do without it. Where nobody else uses it, it is closed, which waits for what is still to be written."""
+    def release_reference(self) -> None:
+        """Release one reference without waiting. The last release closes the file after pending writes."""
         self._users -= 1
         if not self._users and self._writer is not None:
-            self._let_file_go(self._writer).close()
+            self._forget_writer(self._writer).close()
             self._lock.release()
 
-    def _let_file_go(self, writer: SqliteWriter) -> SqliteWriter:
+    def _forget_writer(self, writer: SqliteWriter) -> SqliteWriter:
         self._deletions.close()
         self._writer = None
         return writer
 
     def room(self, sizes: Sequence[int], fewer: int = 0, fewer_bytes: int = 0) -> int:
-        """Return how many of so many events, the first ones, find room, or would if it held `fewer` than it does."""
+        """Return how many events, from the first on, have room, or would have after `fewer` others are deleted."""
         events, size_bytes = self.events - fewer, self.size_bytes - fewer_bytes
         for count, size in enumerate(sizes):
             is_over = events >= self.bounds.max_events or size_bytes + size > self.bounds.max_bytes
@@ -262,17 +282,17 @@ class EventLog:
         return len(sizes)
 
     async def append(self, texts: Sequence[str]) -> int:
-        """Put events at the end, durably, and return how many: the first ones alone, once the disk was full meanwhile.
+        """Append events durably; return how many: only some, from the first on, when the disk was full meanwhile.
 
-        A full disk is waited for; until then nothing has changed. Raises SqliteError.
+        Waits while the disk is full, with nothing changed. Raises SqliteError.
         """
         rows = [(text, text_size(text)) for text in texts]
-        return await self._patiently("append", lambda: self._append(rows))
+        return await self._retry_while_full("append", lambda: self._append(rows))
 
     async def _append(self, rows: Sequence[tuple[str, int]]) -> int:
         part = rows[: self._at_once]
-        over = self._deletions.left()  # in the same transaction: what they took is room that was given away already
-        came = partial(self._came, part, over)
+        over = self._deletions.left()  # in the same transaction: their room is already taken
+        came = partial(self._appended, part, over)
         try:
             await self._file.run(partial(_exchange, over, part), unwanted=came)
         except DiskFull:
@@ -282,15 +302,15 @@ class EventLog:
         came()
         return len(part)
 
-    def _came(self, rows: Sequence[tuple[str, int]], over: Sequence[int], _: None = None) -> None:
+    def _appended(self, rows: Sequence[tuple[str, int]], over: Sequence[int], _: None = None) -> None:
         self._deletions.deleted(over)
         self.events += len(rows)
         self.size_bytes += sum(size for _, size in rows)
-        self.changed()
+        self._measure()
         self.arrived.set()
 
     async def take(self, count: int) -> list[LogEntry]:
-        """Return at most `count` events that were not read by this run yet, oldest first. Raises SqliteError."""
+        """Return at most `count` events that this run has not read, oldest first. Raises SqliteError."""
         async with self._reading:
             self.arrived.clear()
             entries = await self._file.run(partial(_after, self._last, count), is_durable=False)
@@ -300,14 +320,14 @@ class EventLog:
             return entries
 
     async def drop_oldest(self, sizes: Sequence[int]) -> int:
-        """Delete as many of those that nobody has read as make room for events of those sizes; return how many.
+        """Delete unread events, oldest first, until events of these sizes have room; return how many.
 
-        A full disk is waited for. Raises SqliteError.
+        Waits while the disk is full. Raises SqliteError.
         """
-        return await self._patiently("drop", lambda: self._drop_oldest(sizes))
+        return await self._retry_while_full("drop", lambda: self._drop_oldest(sizes))
 
     async def _drop_oldest(self, sizes: Sequence[int]) -> int:
-        async with self._reading:  # what is about to be dropped is not read meanwhile
+        async with self._reading:  # no event is read while it is dropped
             waiting = await self._file.run(partial(_after, self._last, self.bounds.max_events), is_durable=False)
             dropped: list[LogEntry] = []
             freed = 0
@@ -319,7 +339,7 @@ class EventLog:
             self.size_bytes -= freed
             return len(dropped)
 
-    async def _patiently(self, kind: Write, write: Callable[[], Awaitable[int]]) -> int:
+    async def _retry_while_full(self, kind: Write, write: Callable[[], Awaitable[int]]) -> int:
         while True:
             try:
                 done = await write()
@@ -330,14 +350,14 @@ class EventLog:
                 return done
 
     def done(self, number: int) -> None:
-        """Take note that an event is through: it leaves the file soon, on a full disk once there is room."""
+        """Delete an event that is done, soon; on a full disk, once there is room."""
         size = self._read.pop(number, None)
         if size is None:
             return
         self.events -= 1
         self.size_bytes -= size
         self._deletions.add(number)
-        self.changed()
+        self._measure()
         self.room_made.set()
 
     @property

@@ -48,16 +48,14 @@ class Full:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.refusals = 0
         self.log = self._log()
 
     def _log(self) -> EventLog:
-        log = EventLog(self.path, EdgeLimits(10, 1_000_000))
-        log.disk.counted = self._refused
-        return log
+        return EventLog(self.path, EdgeLimits(10, 1_000_000))
 
-    def _refused(self) -> None:
-        self.refusals += 1
+    @property
+    def refusals(self) -> int:
+        return int(self.log.disk.failures.samples[()])
 
     async def append(self, *numbers: int) -> None:
         texts = [json.dumps(number) for number in numbers]

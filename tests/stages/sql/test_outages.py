@@ -12,7 +12,7 @@ from headrace.errors import StartFailed
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.topology.topology import Topology
-from headrace.stages.edges.edge_stages import EVENTS
+from headrace.stages.edges.sqlite_log import EVENTS
 from headrace.stages.sinks.write_sql import WriteSql
 from tests.fakes.failing_stages import Kept
 from tests.fakes.outages import outage
