@@ -1,1 +1,1 @@
-"""The HTTP server, the HTTP client, and the checks of a request that all listeners share."""
+"""The HTTP server, the HTTP client, and the access check of requests."""

@@ -46,7 +46,7 @@ class HttpAnswer:
         return f"{self.text or self.reason}\n".encode()
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers, with those of every body of text."""
+        """Return all headers, with the type and length of the body."""
         length = str(len(self.body)).encode()
         return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length), *self.headers]
 
@@ -106,7 +106,7 @@ def plain_host(name: str) -> str:
 
 
 def framing_error(head: Head) -> HttpAnswer | None:
-    """Return why the end of a request is in doubt, if so; the connection closes after such an answer.
+    """Return the answer to a request whose end is in doubt, if it is; the connection closes after it.
 
     Two servers that disagree about the end of a request let a client smuggle a second one past the first server.
     A line that ends with LF alone is accepted: RFC 9112 (2.2) allows that, and it moves no end of a request.
@@ -170,6 +170,6 @@ class AccessCheck:
 
 
 def _is_own_address(host: str, head: Head) -> bool:
-    """Tell whether the connection of a request came in at this very address."""
+    """Tell whether the connection of a request was made to this address."""
     server = head.get("server")
     return server is not None and host == plain_host(str(server[0]))

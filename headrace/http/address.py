@@ -13,7 +13,7 @@ from headrace.errors import HeadraceError
 MAX_PORT = 65535
 
 MIN_TOKEN_LENGTH = 16
-"""Characters of a token where others reach the address: as many hexadecimal digits hold 64 bits."""
+"""The fewest characters of a token at an address that others can reach: 16 hexadecimal digits have 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it; a name other than localhost may be anything."""
+        """Whether only this machine can reach it; False for all names but localhost."""
         if self.host == "localhost":
             return True
         try:
@@ -63,7 +63,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def has_bad_port(text: str) -> bool:
-    """Whether this would be an address if its port were smaller.
+    """Tell whether this is an address except for its port, which is too large.
 
     >>> has_bad_port("127.0.0.1:99999"), has_bad_port("99999")
     (True, False)
@@ -83,13 +83,13 @@ def _is_ip(host: str) -> bool:
 _BACKLOG: Final = 128
 
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""What a machine answers about an address that it does not have, such as ::1 where IPv6 is off."""
+"""Errors of an address that the machine does not have, such as ::1 without IPv6."""
 
 _UNGUARDED: Final = "others can reach it, so it needs a token: give it one, or listen on 127.0.0.1"
 
 
 class ListenFailed(HeadraceError):
-    """The listener cannot have its address."""
+    """The address cannot be bound."""
 
     def __init__(self, address: Address, why: str) -> None:
         self.address = address
@@ -97,15 +97,15 @@ class ListenFailed(HeadraceError):
 
 
 def bind(address: Address, *, asks_token: bool) -> list[socket.socket]:
-    """Return listening sockets, one for each address of the host that this machine has.
+    """Return listening sockets, one for each address of the host on this machine.
 
-    Raises ListenFailed when one cannot be had, or when others can reach it and no token is asked of them.
+    Raises ListenFailed when one cannot be bound, or when others can reach it and `asks_token` is False.
     """
     bound: list[socket.socket] = []
     missing: OSError | None = None
     try:
         for family, host in _addresses(address):
-            # With port 0 the first socket chooses for all.
+            # With port 0 all sockets have the port of the first one.
             port = port_of(bound[0]) if bound else address.port
             try:
                 bound.append(_bind_one(family, host, port))
@@ -153,7 +153,7 @@ def _addresses(address: Address) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # Only on sockets that say TCP does asyncio send answers without waiting 40 ms for more to go with them.
+    # asyncio sets TCP_NODELAY only on sockets created with IPPROTO_TCP; without it answers may wait 40 ms.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

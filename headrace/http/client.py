@@ -3,10 +3,10 @@
 ::
 
     StageError
-    └── RequestFailed        an event did not reach its peer, as far as one can tell
+    └── RequestFailed        an event did not reach its peer, or may not have
         ├── PeerSilent       no connection, or no answer in time
-        ├── PeerBusy         an answer that may be another one later: 408, 425, 429 and 5xx
-        └── PeerRefused      any other answer that is no success: to send it again would not help
+        ├── PeerBusy         an answer that may change later: 408, 425, 429 and 5xx
+        └── PeerRefused      any other answer without success: another attempt would not help
 """
 
 import asyncio
@@ -17,12 +17,14 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from headrace.errors import StageError
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResult:
-    """What the peer answered: its status, and the header Retry-After, empty without one."""
+    """The status of an answer, and its Retry-After header, empty without one."""
 
     status: int
     retry_after: str
@@ -43,7 +45,7 @@ SERVER_ERRORS = 500
 
 
 class RequestFailed(StageError):
-    """An event did not reach its peer; `host` is all that is said of the URL, which may hold a secret."""
+    """An event did not reach its peer. Only `host` is shown, since the URL may have a secret."""
 
     def __init__(self, host: str, why: str) -> None:
         self.host = host
@@ -51,11 +53,11 @@ class RequestFailed(StageError):
 
 
 class PeerSilent(RequestFailed):
-    """No connection, or no answer in time; the event may have come there all the same."""
+    """No connection, or no answer in time; the event may have reached the peer."""
 
 
 class PeerBusy(RequestFailed):
-    """An answer that may be another one later; `retry_after_seconds` is what the peer asks for, if it does."""
+    """An answer that may change later; `retry_after_seconds` is the wait that the peer asks for, if any."""
 
     def __init__(self, host: str, status: int, retry_after_seconds: float | None) -> None:
         self.status = status
@@ -64,7 +66,7 @@ class PeerBusy(RequestFailed):
 
 
 class PeerRefused(RequestFailed):
-    """An answer that is no success, and would be the same again."""
+    """An answer without success that another attempt would not change."""
 
     def __init__(self, host: str, status: int) -> None:
         self.status = status
@@ -72,20 +74,20 @@ class PeerRefused(RequestFailed):
 
 
 def failure(host: str, status: int, retry_after_seconds: float | None) -> RequestFailed:
-    """Return the error that an answer stands for."""
+    """Return the error for an answer."""
     if status in PASSING or status >= SERVER_ERRORS:
         return PeerBusy(host, status, retry_after_seconds)
     return PeerRefused(host, status)
 
 
 ANSWER_BYTES = 64 * 1024
-"""So much of an answer is read to keep its connection; a longer one costs the connection."""
+"""The most bytes of an answer that are read to keep the connection; a longer answer closes it."""
 
 
-class Client:
+class Client(HttpSender):
     """Sends one request after another, or several at a time, over at most `max_connections` connections.
 
-    Raises ImportError where httpx2, an optional driver, is not installed.
+    Raises ImportError when httpx2, an optional driver, is not installed.
     """
 
     def __init__(self, method: str, url: str, headers: Mapping[str, str], max_connections: int) -> None:
@@ -98,8 +100,8 @@ class Client:
         self._transport_error = httpx2.TransportError
         self._client: httpx2.AsyncClient = httpx2.AsyncClient(headers=dict(headers), limits=limits, timeout=None)
 
+    @override
     async def send(self, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResult:
-        """Send a body; raises `PeerSilent` when there is no answer in time."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._send(body, headers)
@@ -117,17 +119,17 @@ class Client:
                     break
             return HttpResult(response.status_code, response.headers.get("retry-after", ""))
 
+    @override
     async def close(self) -> None:
-        """Close all connections."""
         await self._client.aclose()
 
 
 LONGEST_DIGITS = 9
-"""More digits are no time that anybody would wait."""
+"""More digits are no realistic time to wait."""
 
 
 def parse_retry_after(text: str, now: datetime) -> float | None:
-    """Return for how many seconds, 0 or more, a header asks to wait; None when it says nothing that can be read.
+    """Return the seconds to wait, 0 or more, from a Retry-After header; None for an unreadable header.
 
     >>> now = datetime(2026, 1, 1, tzinfo=UTC)
     >>> parse_retry_after("120", now)

@@ -32,10 +32,10 @@ BACKLOG: Final = 100
 """How many connections asyncio accepts in one iteration of the loop."""
 
 LINGER_SECONDS: Final = 5.0
-"""How long a connection that was refused discards what still arrives, so that its client reads the refusal."""
+"""How long a refused connection discards input, so that its client reads the answer."""
 
 CLOSE_SECONDS: Final = 2.0
-"""How long answers that are under way may take when the server closes."""
+"""How long running requests may take when the server closes."""
 
 NO_MORE: Final = HttpAnswer(503, "Nothing more is taken in.", ((b"retry-after", b"1"), CLOSE))
 """The answer while the server closes."""
@@ -101,7 +101,7 @@ class HttpServer:
             self._servers.append(server)
 
     def close(self) -> None:
-        """Listen no more, and close all connections but those whose request waits for its answer."""
+        """Listen no more, and close all connections except while the app still has to answer."""
         for server in self._servers:
             server.close()
         for connection in self.connections:
@@ -122,7 +122,7 @@ class HttpServer:
 
     @property
     def connections(self) -> "tuple[HttpConnection, ...]":
-        """The connections that are open, apart from those that were refused."""
+        """The open connections, without refused ones."""
         return tuple(one for one in self.state.connections if isinstance(one, HttpConnection))
 
     def stamp(self) -> None:
@@ -245,7 +245,7 @@ class HttpConnection(H11Protocol):
         return None if self.has_request else limits.head_seconds
 
     def end(self) -> None:
-        """Close, after the answer to a request that has arrived; half a request is answered 503."""
+        """Close, after the answer to a complete request; half a request is answered 503."""
         if self.is_in_body and self.has_request:
             self._refuse(NO_MORE)
         elif self.has_request:
@@ -299,7 +299,7 @@ class HttpConnection(H11Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Discard what still arrives for some seconds: closed at once, a client that sends could miss the answer."""
+        """Discard input for some seconds: a client that still sends could miss the answer if it closed at once."""
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()

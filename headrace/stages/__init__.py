@@ -1,4 +1,4 @@
-"""The built-in sources, transforms and sinks, and the field types that stages of your own share with them.
+"""The built-in sources, transforms and sinks, and the field types for stages of your own.
 
 Each name is loaded on first use.
 """

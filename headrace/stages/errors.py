@@ -1,16 +1,16 @@
-"""What can go wrong around a built-in stage: what it reads, writes or listens on.
+"""Errors of built-in stages and of the files and addresses that they use.
 
 ::
 
     HeadraceError
     ├── StageError
-    │   ├── CannotOpen           a file or an address that a stage cannot have
-    │   │   └── MissingFile      nothing has that name
-    │   ├── CannotWrite          a sink's file took nothing more: a restart may help
+    │   ├── CannotOpen           a file or an address that cannot be opened
+    │   │   └── MissingFile      no file has that name
+    │   ├── CannotWrite          a sink's file cannot be written: a restart may help
     │   └── BadEvent             an event that a stage cannot use: it fails alone
     │       └── BadValue         its value cannot be counted in a metric
     └── Unrecoverable
-        ├── BadLine              a line is not what `decode` says, and no line may be left out
+        ├── BadLine              a line cannot be decoded, and `on_error` is `stop`
         ├── CannotRead           a source's file failed while it was read
         └── ReaderClosed         no program reads standard output any more
 """
@@ -21,7 +21,7 @@ from headrace.errors import StageError, Unrecoverable
 
 
 class CannotOpen(StageError):
-    """A file or an address that a stage cannot have: `what`, `why`, and `hint`, what to do about it."""
+    """A file or an address cannot be opened: `what`, `why`, and `hint`, the remedy."""
 
     def __init__(self, what: str, why: str, hint: str) -> None:
         self.what = what
@@ -31,14 +31,14 @@ class CannotOpen(StageError):
 
 
 class MissingFile(CannotOpen):
-    """Nothing has that name, or fits that pattern."""
+    """No file has that name, or matches that pattern."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(path, why, f"check `path`, which begins in {Path.cwd()} unless it begins with /")
 
 
 class CannotWrite(StageError):
-    """A sink's file took nothing more."""
+    """A sink's file cannot be written."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class BadEvent(StageError):
 
 
 class BadValue(BadEvent):
-    """The value of an event cannot be counted in the metric of that name; `why` follows what it is called."""
+    """The value of an event cannot be counted in a metric; `why` follows the metric's name."""
 
     def __init__(self, metric: str, why: str) -> None:
         self.metric = metric
@@ -59,7 +59,7 @@ class BadValue(BadEvent):
 
 
 class BadLine(Unrecoverable):
-    """A line is not what `decode` says; `number` counts from 1 in the file at `path`."""
+    """A line cannot be decoded; `number` counts from 1 in the file at `path`."""
 
     def __init__(self, path: str, number: int, why: str) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class BadLine(Unrecoverable):
 
 
 class CannotRead(Unrecoverable):
-    """A source's file failed while it was read: to begin again would bring its first events twice."""
+    """A source's file failed while it was read: a restart would emit its first events twice."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
@@ -77,7 +77,7 @@ class CannotRead(Unrecoverable):
 
 
 class ReaderClosed(Unrecoverable):
-    """Nobody reads standard output any more, as when `| head` has had enough."""
+    """The reader of standard output is gone, as after `| head`."""
 
     def __init__(self) -> None:
         super().__init__("nobody reads standard output any more: let its reader read to the end, or write to a file")

@@ -1,4 +1,4 @@
-"""Functions named in a config; applying them to batches."""
+"""Functions named in a config, and how to apply them to batches."""
 
 import importlib
 import inspect
@@ -23,7 +23,7 @@ Function = Callable[..., object]
 
 
 class FunctionError(HeadraceError):
-    """A function that cannot be used. `why` is a sentence, `suggestion` a better spelling of the whole, or None.
+    """A function that cannot be used. `why` is a sentence, `suggestion` the corrected name, or None.
 
     `column` counts from 1 and points at the part of the name that is wrong.
     """
@@ -37,7 +37,7 @@ class FunctionError(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class FunctionName:
-    """A module and the dotted way to a callable inside it."""
+    """A module and the dotted path of a callable in it."""
 
     module: str
     path: str
@@ -49,7 +49,7 @@ class FunctionName:
 
 @dataclass(frozen=True, slots=True)
 class LazyFunction:
-    """A function that is imported when it is first called; what a config holds that was checked without imports."""
+    """A function that is imported when it is first called, for a config that is checked without imports."""
 
     name: FunctionName
 
@@ -59,7 +59,7 @@ class LazyFunction:
 
 
 def parse_function(text: str) -> FunctionName:
-    """Return the parts of `module:function`; raises FunctionError for any other shape, and imports nothing.
+    """Return the parts of `module:function` without an import. Raises FunctionError for another shape.
 
     >>> parse_function("examples.shop:price")
     FunctionName(module='examples.shop', path='price')
@@ -72,7 +72,7 @@ def parse_function(text: str) -> FunctionName:
 
 
 def import_function(name: FunctionName) -> Function:
-    """Return the function; raises FunctionError when its module or itself is not there, or the module fails."""
+    """Return the function. Raises FunctionError when it or its module does not exist, or the module fails."""
     try:
         return _inside(importlib.import_module(name.module), name)
     except FunctionError as error:
@@ -83,7 +83,7 @@ def import_function(name: FunctionName) -> Function:
         failure = FunctionError(f"{error.filename}, line {error.lineno}, is not Python: {error.msg}")
     except ImportError as error:
         failure = FunctionError(f"the module {name.module} cannot be imported: {error.msg}{_where(name.module, error)}")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module that is imported can raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an imported module can raise anything
         failure = FunctionError(f"the module {name.module} raises {type(error).__name__}{_where(name.module, error)}")
     raise failure
 
@@ -117,7 +117,7 @@ def _callables(holder: object) -> list[str]:
 
 
 def _not_found(name: FunctionName, error: ModuleNotFoundError) -> FunctionError:
-    """Tell a module that is not there from one that lacks another."""
+    """Return the error for a missing module, or for a module that imports a missing one."""
     missing = error.name or ""
     if name.module != missing and not name.module.startswith(f"{missing}."):
         where = _where(name.module, error)
@@ -132,14 +132,14 @@ def _not_found(name: FunctionName, error: ModuleNotFoundError) -> FunctionError:
 
 
 def _siblings(parent: str) -> Iterable[str]:
-    """Return the modules inside a package, or those at the top."""
+    """Return the modules of a package, or the top-level modules."""
     package: ModuleType | None = importlib.import_module(parent) if parent else None
     path = getattr(package, "__path__", []) if package else None
     return [module.name for module in pkgutil.iter_modules(path)]
 
 
 def _where(module: str, error: BaseException) -> str:
-    """Return the line of the module that failed, as the end of a sentence."""
+    """Return the failed line of the module, as the end of a sentence."""
     found = ""
     step: TracebackType | None = error.__traceback__
     while step is not None:
@@ -154,13 +154,13 @@ def _where(module: str, error: BaseException) -> str:
 T = TypeVar("T")
 
 Fail = Callable[[int, BaseException], None]
-"""Told of each event that failed: at which position of the batch, and with what."""
+"""Called for each failed event with its position in the batch and its error."""
 
 
 def apply_to_events(function: Callable[[object], T], events: list[object], fail: Fail) -> list[T]:
-    """Return what `function` makes of the events, in their order, without those that failed.
+    """Return the results of `function` in order, without failed events.
 
-    No event is tried twice: one iterator runs through the batch, and goes on behind an event that failed.
+    No event is tried twice: one iterator runs through the batch, and continues after a failed event.
     """
     outputs: list[T] = []
     rest = iter(events)
@@ -179,15 +179,15 @@ def apply_to_events(function: Callable[[object], T], events: list[object], fail:
 
 
 def evaluate_events(expression: Expression, events: list[object], fail: Fail) -> list[object]:
-    """As `apply_to_events`, in one step for the whole batch where no event fails."""
+    """Like `apply_to_events`, but in one step for the batch when no event fails."""
     try:
         return expression.column(events)
-    except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+    except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
         return apply_to_events(expression, events, fail)
 
 
 async def await_events(function: Callable[[object], object], events: list[object], fail: Fail) -> list[object]:
-    """Apply `function` as `apply_to_events` does; await each output, if it is awaitable, before the next event."""
+    """Like `apply_to_events`, but await each awaitable result before the next event."""
     outputs: list[object] = []
     for position, event in enumerate(events):
         try:
@@ -199,21 +199,21 @@ async def await_events(function: Callable[[object], object], events: list[object
 
 
 FailEvent = Callable[[object, BaseException], None]
-"""Told of each event, a message where those flow, that failed, and with what."""
+"""Called for each failed event or message with its error."""
 
 
 def data_of(event: object) -> object:
-    """Return an event itself, of a message what it carries."""
+    """Return the data of a message, or the event itself."""
     return event.data if isinstance(event, Message) else event
 
 
 def derived(event: object, data: object) -> object:
-    """Return `data` as what came of an event: a message of a message."""
+    """Return `data` as derived from an event: for a message, a message."""
     return event.derive(data) if isinstance(event, Message) else data
 
 
 class Each(Generic[T]):
-    """What a function made of the events of a batch, in their order, without those that failed."""
+    """Iterates over the results of a function for the events of a batch, in order, without failed events."""
 
     def __init__(self, function: Callable[[object], T], events: Sequence[object], fail: FailEvent) -> None:
         self.events: list[object] = []
@@ -229,7 +229,7 @@ class Each(Generic[T]):
 
 
 def gathered(events: Sequence[object], data: object) -> object:
-    """Return `data` as what came of all of `events`, of which there is one at least: a message of messages."""
+    """Return `data` as derived from all `events` (at least one): for messages, a message."""
     first, *others = events
     if not isinstance(first, Message):
         return data
@@ -237,12 +237,12 @@ def gathered(events: Sequence[object], data: object) -> object:
 
 
 def data_of_all(events: Sequence[object]) -> list[object]:
-    """Return what the events carry."""
+    """Return the data of events."""
     return list(map(data_of, events))
 
 
 def hashable(key: object) -> Hashable:
-    """Return a hashable key of a value; `value_of` returns the value of a key. Raises `BadEvent`."""
+    """Return a hashable key of a value; `value_of` is its inverse. Raises `BadEvent`."""
     try:
         return key_of(key)
     except (TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Job options, new jobs and registries as stages, HTTP and commands share them."""
+"""Job options, new jobs and registries for stages, HTTP and commands."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,19 +29,19 @@ _NAME_LENGTH: Final = 127  # Oban's check
 
 
 class WorkerName(str):
-    """The name of a worker; the config floor says where it stands for one that is not there."""
+    """The name of a worker; the config reports the location of an unknown one."""
 
     __slots__ = ()
 
 
 class RecordingWorkerName(WorkerName):
-    """The name of a worker whose results are asked for, so that it must record them."""
+    """The name of a worker that must record its results."""
 
     __slots__ = ()
 
 
 class QueueName(str):
-    """The name of a queue that a stage takes jobs of."""
+    """The name of a queue whose jobs a stage takes."""
 
     __slots__ = ()
 
@@ -68,26 +68,26 @@ QueueField = Annotated[str, Field(min_length=1, max_length=_NAME_LENGTH), AfterV
 ArgsField = Annotated[
     Expression, PlainValidator(_args), PlainSerializer(_text_of, when_used="json"), WithJsonSchema({"type": "object"})
 ]
-"""A worker's arguments by name, each an expression that reads the event; a literal is quoted inside: `"'eu'"`."""
+"""A worker's arguments by name, as expressions over the event; a text is quoted inside: `"'eu'"`."""
 
 
 class UniqueOptions(Options):
-    """When a job is the double of one that is there, and so is not inserted."""
+    """When a job is a duplicate of an existing one, and not inserted."""
 
     keys: tuple[str, ...] = Field(default=(), description="The arguments that are compared; all of them when empty.")
     fields: tuple[UniqueField, ...] = Field(
-        default=("args", "queue", "worker"), min_length=1, description="What of two jobs is compared."
+        default=("args", "queue", "worker"), min_length=1, description="The fields of two jobs that are compared."
     )
     period: DurationField | None = Field(
-        default=None, description="How long ago the other one may have been inserted, as in 1h; however long without."
+        default=None, description="How old the other job may be, as in 1h. Without: no limit."
     )
     states: StateGroup = Field(
         default="successful",
-        description="The states in which the other one counts: all but those that failed for good.",
+        description="The states in which the other job counts: all but those that failed for good.",
     )
 
     def unique(self) -> Unique:
-        """Return the same as jobs have it."""
+        """Return the unique rule of `jobs`."""
         return Unique(
             fields=frozenset(self.fields),
             keys=frozenset(self.keys),
@@ -97,17 +97,17 @@ class UniqueOptions(Options):
 
 
 class RegistryOptions(Options):
-    """Which registry, and which key of it: `key` or `args`, and never both."""
+    """The registry, and its key: `key` or `args`, not both."""
 
-    worker: RecordingWorkerField = Field(description="The worker whose results are kept; it records them.")
+    worker: RecordingWorkerField = Field(description="The worker of the registry; it must record its results.")
     key: ExpressionField | None = Field(
         default=None, description="The key, an expression: the worker's first argument."
     )
     args: ArgsField | None = Field(
-        default=None, description="The key where it is of several arguments, each an expression by its name."
+        default=None, description="The key as several arguments by name, each an expression."
     )
     expires_in: DurationField | None = Field(
-        default=None, description="How long a result is found, as in 1d; for good without."
+        default=None, description="How long a result is found, as in 1d. Without: no limit."
     )
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class RegistryOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class NewJobOptions:
-    """What is said of jobs beside their worker; what is left out is as the worker says."""
+    """Options of jobs. An omitted option has the value of the worker."""
 
     queue: str | None = None
     priority: int | None = None
@@ -129,7 +129,7 @@ class NewJobOptions:
 
 
 def no_args() -> Expression:
-    """Return the arguments of a worker that needs none."""
+    """Return the arguments of a worker without parameters."""
     return compile_template({})
 
 
@@ -137,7 +137,7 @@ class JobMaker:
     """Makes the jobs of one worker."""
 
     def __init__(self, jobs: Jobs, worker: str, options: NewJobOptions) -> None:
-        """Raises `BadWorker` for words that jobs cannot have."""
+        """Raises `BadWorker` for invalid options."""
         self._now = jobs.now
         self._delay_seconds = options.delay_seconds
         found = jobs.catalogue.get(worker)
@@ -146,9 +146,9 @@ class JobMaker:
         self._plain = NewJob(worker, queue=queue, priority=priority, tags=options.tags, unique=options.unique)
 
     def new(self, args: object) -> NewJob:
-        """Return the job of some arguments, a mapping of them. Raises `BadArguments` where they do not fit the worker.
+        """Return the job with these arguments, a mapping. Raises `BadArguments` when they do not fit the worker.
 
-        Where the worker is not known here, the store says whether they are JSON.
+        For a worker that is unknown here, the store checks that they are JSON.
         """
         named = cast("Mapping[str, object]", args)
         job = self._plain_job(named) if self._worker is None else self._worker.new(**named)
@@ -157,7 +157,7 @@ class JobMaker:
         return replace(job, scheduled_at=after(self._now(), self._delay_seconds))
 
     def _plain_job(self, named: Mapping[str, object]) -> NewJob:
-        """Return the job of a worker that is not known here: its arguments as any program reads them."""
+        """Return the job of an unknown worker, with its arguments as plain JSON."""
         return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
 
 
@@ -175,11 +175,11 @@ def _job_options(options: NewJobOptions) -> JobOptions:
 
 
 Called = tuple[tuple[object, ...], dict[str, object]]
-"""With what a worker is called: by place, and by name."""
+"""The positional and the keyword arguments of a worker."""
 
 
 def registry_of(jobs: Jobs, worker: str, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
-    """Return the registry of a worker's results. Raises `BadWorker` for one that is not there, or records none."""
+    """Return the registry of a worker's results. Raises `BadWorker` for an unknown worker, or one that records none."""
     found = jobs.catalogue.get(worker)
     if found is None:
         raise BadWorker(worker, "no module that is listed has it: a registry needs its function")
@@ -205,14 +205,14 @@ def as_values(answer: KeyedResult[object]) -> dict[str, object]:
 
 
 class RegistryKey:
-    """What a key is made of: one expression, or one for each argument."""
+    """Computes a key: with one expression, or one for each argument."""
 
     def __init__(self, key: Expression | None, args: Expression | None) -> None:
         self._key = key
         self._args = args
 
     def __call__(self, event: object) -> Called:
-        """Return with what the worker is called for an event: by place, and by name."""
+        """Return the worker's arguments for an event."""
         if self._key is not None:
             return (self._key(event),), {}
         named = {} if self._args is None else self._args(event)
@@ -220,10 +220,10 @@ class RegistryKey:
 
 
 def called_with(registry: JobRegistry[..., object], key: str) -> Called:
-    """Return with what the worker is called for a key that came as text: by place, and by name.
+    """Return the worker's arguments for a key given as text.
 
-    That is the text itself, or else the JSON it is, as the first argument; of a worker that takes several a JSON object
-    is its arguments by name. Raises `BadArguments`.
+    The first argument is the text, or else the text read as JSON. For a worker with several arguments, a JSON object
+    has them by name. Raises `BadArguments`.
     """
     named = _named(key) if registry.worker.arguments.are_many else None
     if named is not None:
@@ -244,7 +244,7 @@ def called_with(registry: JobRegistry[..., object], key: str) -> Called:
 
 
 def _named(key: str) -> dict[str, object] | None:
-    """Return the JSON object that a text is, or None."""
+    """Return a text as a JSON object, or None."""
     try:
         value: object = json.loads(key) if key.lstrip().startswith("{") else None
     except (ValueError, RecursionError):

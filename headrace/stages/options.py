@@ -1,8 +1,8 @@
-"""`Options` and its field types; `StageType`: all that a stage class tells the config.
+"""`Options` and its field types; `StageType`, the contract between a stage class and the config.
 
-A stage's `Options` model uses them as its field types. Each raises `PydanticCustomError`, whose context the config
-floor reads: `why` (the sentence, or what follows the key in it where `is_predicate`), `hint` (what to do), `suggestion`
-(a better spelling), `column` (from 1, inside the text) and `path` (steps further in).
+A stage's `Options` model uses the field types. Each raises `PydanticCustomError`, whose context the config reads:
+`why` (a sentence, or, with `is_predicate`, the part after the key), `hint` (the remedy), `suggestion` (a better
+spelling), `column` (from 1, inside the text) and `path` (keys below the option).
 """
 
 import re
@@ -38,25 +38,25 @@ _HOW_TO_MAKE_ONE = "make one with: openssl rand -hex 16"
 
 
 class MetricName(str):
-    """The name of a metric that a stage exports; the config floor finds it wherever it stands in a stage's options."""
+    """The name of a metric that a stage exports; the config finds it anywhere in a stage's options."""
 
     __slots__ = ()
 
 
 def refused(code: str, why: str, **context: object) -> PydanticCustomError:
-    """Return the error of an option: `why` is the sentence; of the context, what is empty is left out."""
+    """Return the error of an option with the sentence `why` and the context, without its empty values."""
     kept = {key: value for key, value in context.items() if value}
     return PydanticCustomError(code, "{why}", {"why": why, **kept})
 
 
 def regex_of(info: ValidationInfo) -> Regex:
-    """Return what runs the patterns of the config, as the context says, `{"regex": "python"}`."""
+    """Return the regex engine of the config, from the context: `{"regex": "python"}`."""
     found: Regex = (info.context or {}).get("regex", "re2")
     return found
 
 
 def compiled(make: Callable[[T, Regex], Expression], spec: T, info: ValidationInfo) -> Expression:
-    """Return what `make` compiles `spec` to; its `ExpressionError` becomes the error of an option."""
+    """Compile `spec` with `make`; an `ExpressionError` becomes the error of the option."""
     try:
         return make(spec, regex_of(info))
     except ExpressionError as error:
@@ -77,7 +77,7 @@ def _template(value: object, info: ValidationInfo) -> Expression:
 
 
 def _function(value: object, info: ValidationInfo) -> Function:
-    """Import the function, unless the context says `{"import": False}`: then only its name is checked."""
+    """Import the function; with the context `{"import": False}` only check its name."""
     if callable(value):
         return value
     if not isinstance(value, str):
@@ -107,9 +107,9 @@ def _token(value: SecretStr) -> SecretStr:
 
 
 def check_token(address: Address, token: SecretStr | None, location: str, hint: str) -> None:
-    """Refuse a blank token, and an address that others reach without a token or with a short one.
+    """Refuse a blank token, and an address that others can reach without a token or with a short one.
 
-    The finding stands at `location`, the key of the address: at a token that a variable gave, no reason would be shown.
+    The finding is at `location`, the key of the address: at a token from a variable, no reason would be shown.
     """
     if token is None and not address.is_loopback:
         raise refused("token_needed", "others can reach this address, so it needs a token", hint=hint, path=[location])
@@ -159,7 +159,7 @@ def _rate(value: object) -> Rate:
 
 
 def _no_bool(value: object) -> object:
-    """Python takes true for 1; nobody who writes true means a number."""
+    """Refuse a boolean, which Python accepts as 1 or 0."""
     if isinstance(value, bool):
         raise refused("bad_value", "this must be a number, and not true or false")
     return value
@@ -185,12 +185,12 @@ ExpressionField = Annotated[
     PlainSerializer(_text_of, when_used="json"),
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
-"""One expression; a number or a boolean stands for itself."""
+"""One expression; a number or a boolean is its own value."""
 
 TemplateField = Annotated[
     Expression, PlainValidator(_template), PlainSerializer(_text_of, when_used="json"), WithJsonSchema({})
 ]
-"""A mapping or list whose strings are expressions; its value is a new one for each event."""
+"""A mapping or list whose strings are expressions; each event gets a new value."""
 
 FunctionField = Annotated[
     Function, PlainValidator(_function), WithJsonSchema({"type": "string", "pattern": r"^[\w.]+:[\w.]+$"})
@@ -230,7 +230,7 @@ PathField = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 """The path of a file."""
 
 TokenField = Annotated[SecretStr, AfterValidator(_token)]
-"""What clients have to show, without white space around it."""
+"""The token that clients must show, without white space around it."""
 
 MetricNameField = Annotated[str, AfterValidator(_metric_name)]
 """The name under which a metric is exported; its value is a `MetricName`."""
@@ -242,7 +242,7 @@ PartField = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
 """A part of a whole, from 0 to 1."""
 
 CountField = Annotated[int, BeforeValidator(_no_bool)]
-"""A whole number, which `true` is not; narrow it with `Field(ge=1)`."""
+"""A whole number, and not `true`; narrow it with `Field(ge=1)`."""
 
 
 class Options(BaseModel):
@@ -256,9 +256,9 @@ class NoOptions(Options):
 
 
 class StageType:
-    """What a stage class tells the config, besides its base class; a guest may derive from it, or only name the same.
+    """The attributes of a stage class that the config reads, with their defaults.
 
-    Whatever a class leaves out has the value of this one.
+    A class outside headrace may derive from it, or only have some of the attributes.
     """
 
     Options: ClassVar[type[BaseModel]] = NoOptions
@@ -271,7 +271,7 @@ class StageType:
     """Whether its events only go through while jobs are claimed, so that a drain claims jobs until the stages ended."""
 
     @staticmethod
-    def has_waiting_sender(options: BaseModel) -> bool:  # noqa: ARG004 - a default that asks nothing
+    def has_waiting_sender(options: BaseModel) -> bool:  # noqa: ARG004 - the default needs no options
         """Whether a sender waits for the outcome of its event, and may send no other one until then."""
         return False
 

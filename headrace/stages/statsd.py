@@ -1,7 +1,7 @@
-"""Pure: StatsD packets and gauges.
+"""Parses StatsD packets, and keeps the values of gauges. Pure.
 
 A line is `name:value|type`, then in any order `|@rate` and `|#tag:value,tag`; lines are separated by line breaks.
-Several values may share a line (`name:1:2|ms`, DogStatsD 1.1); fields that DogStatsD added for itself are passed over.
+Several values may share a line (`name:1:2|ms`, DogStatsD 1.1); further fields of DogStatsD are ignored.
 """
 
 import math
@@ -21,9 +21,9 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 
 @dataclass(frozen=True, slots=True)
 class StatsdSample:
-    """One value of one metric. A set's value is text; a counter's is divided by `rate`, the share that was sent.
+    """One value of one metric. A set's value is text; a counter's is divided by `rate`, the part that was sent.
 
-    `is_relative` tells that a gauge's value is to be added to what the gauge has.
+    With `is_relative` the value is added to the gauge.
     """
 
     name: str
@@ -36,7 +36,7 @@ class StatsdSample:
 
 @dataclass(frozen=True, slots=True)
 class BadSample:
-    """A line that is no metric: the line as it came, and why."""
+    """A line that is no metric, and the reason."""
 
     line: bytes
     why: str
@@ -51,11 +51,11 @@ TOO_LARGE: Final = "its value is too large"
 
 
 class _NotASample(ValueError):
-    """Says why a line is none."""
+    """The reason why a line is no sample."""
 
 
 def parse_packet(packet: bytes) -> list[StatsdSample | BadSample]:
-    """Return what the lines of a packet say, in order; empty lines say nothing.
+    """Return the samples of a packet, in order; empty lines have none.
 
     >>> parse_packet(b"hits:2|c|@0.5|#page:home,new")
     [StatsdSample(name='hits', type='c', value=4.0, rate=0.5, tags={'page': 'home', 'new': ''}, is_relative=False)]
@@ -121,27 +121,27 @@ def _tags(fields: list[str]) -> dict[str, str]:
 
 
 GAUGES_LIMIT: Final = 10_000
-"""How many gauges are remembered: a few megabytes."""
+"""The most remembered gauges: a few megabytes."""
 
 GaugeKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Gauges:
-    """The latest value of each gauge, by its name and tags; one that was never set stands at 0, as in StatsD."""
+    """The latest value of each gauge, by name and tags; as in StatsD, a new gauge is 0."""
 
     def __init__(self, limit: int = GAUGES_LIMIT) -> None:
         self._limit = limit
         self._values: dict[GaugeKey, float] = {}
 
     def set(self, name: str, tags: Mapping[str, str], value: float) -> float:
-        """Set a gauge to a value. Beyond the limit a new one is not remembered."""
+        """Set a gauge. Beyond the limit a new one is not remembered."""
         key = _key(name, tags)
         if key in self._values or len(self._values) < self._limit:
             self._values[key] = value
         return value
 
     def change(self, name: str, tags: Mapping[str, str], by: float) -> float | None:
-        """Change a gauge; return its value now, or None for a new one beyond the limit, whose value nobody knows."""
+        """Change a gauge; return its new value, or None for a new one beyond the limit."""
         key = _key(name, tags)
         value = self._values.get(key)
         if value is None and len(self._values) >= self._limit:

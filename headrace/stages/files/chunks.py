@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from typing_extensions import override
+
 from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a file: which one (its device and number there), and how many bytes come before.
+    """A file (its device and inode) and the number of bytes before the place in it.
 
-    `modified_ns` is when the file had changed last. `head_hash` stands for its first `head_bytes` bytes, which tell
-    it from another file that got its number.
+    `modified_ns` is when the file last changed. `head_hash` is a hash of its first `head_bytes` bytes, which tell it
+    from a later file with the same inode.
     """
 
     device: int
@@ -30,31 +32,31 @@ class Position:
 
 
 BEGINNING: Final = Position(0, 0, 0)
-"""Before the first byte of whatever file is there."""
+"""The position before the first byte of any file."""
 
 
 @dataclass(slots=True, eq=False)
 class Piece:
-    """Some events that were read in one go; `end` is where the next piece begins."""
+    """The events of one read; `end` is where the next piece begins."""
 
     end: Position
     is_over: bool = False
 
 
 class ReadProgress:
-    """The pieces that are not over, oldest first. What is before the first of them need not be read again."""
+    """The pieces that are not finished, oldest first. A restart reads again from the first of them."""
 
     def __init__(self) -> None:
         self._pieces: deque[Piece] = deque()
 
     def begin(self, end: Position) -> Piece:
-        """Take note of a piece that is emitted now."""
+        """Add a piece that is emitted now."""
         piece = Piece(end)
         self._pieces.append(piece)
         return piece
 
     def over(self, piece: Piece) -> Position | None:
-        """Take note that a piece is over; return how far it is now, if that is further than before."""
+        """Finish a piece; return the position that all finished pieces reach, if it moved."""
         piece.is_over = True
         position = None
         while self._pieces and self._pieces[0].is_over:
@@ -66,7 +68,7 @@ class ReadProgress:
 
 
 CHUNK_BYTES: Final = 64 * 1024
-"""Some hundred lines, decoded in about a millisecond. At most two chunks are read and not asked for yet."""
+"""Some hundred lines, decoded in about a millisecond. At most two chunks are read ahead of demand."""
 
 STANDARD_INPUT: Final = "-"
 
@@ -75,17 +77,17 @@ _MAGIC: Final[Mapping[str, bytes]] = {
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-"""How compressed files begin, as no text in UTF-8 does. That of bzip2, `BZh`, could be text."""
+"""The first bytes of compressed files, which no UTF-8 text has. Those of bzip2, `BZh`, could be text."""
 
 _UNPACKERS: Final[Mapping[str, str]] = {"gzip": "zcat", "xz": "xzcat", "zstd": "zstdcat"}
 
 
 @dataclass(frozen=True, slots=True)
 class FileChunk:
-    """Some bytes of the file at `path`; `is_last` where that file has ended, and then there are none.
+    """Some bytes of the file at `path`. The chunk at the end of a file has `is_last` and no bytes.
 
-    `is_lasting` says that the bytes can be read again: they are in a file, and not taken out of a pipe. `end` is where
-    the next chunk begins, as far as the reader keeps account of that.
+    With `is_lasting` the bytes can be read again: they come from a file and not from a pipe. `end` is where the next
+    chunk begins, if the reader tracks positions.
     """
 
     path: str
@@ -96,34 +98,31 @@ class FileChunk:
 
 
 class ChunkReader(Protocol):
-    """Reads chunks in a thread of its own: all but `wake` may block, and are called in that one thread."""
+    """Reads chunks. All methods but `wake` may block, and are called in one thread of their own."""
 
     def open(self) -> None:
-        """Open what there is to read first; raises `CannotOpen`."""
+        """Open the first file. Raises `CannotOpen`."""
 
     def read(self) -> FileChunk | None:
-        """Wait for the next chunk; None at the end of all, or after `wake`. Raises `CannotRead`."""
+        """Wait for the next chunk; None at the end of the last file, or after `wake`. Raises `CannotRead`."""
 
     def wake(self) -> None:
-        """Let the `read` that waits, and all later ones, return None. From any thread, and not after `close`."""
+        """Let the waiting `read`, and all later ones, return None. Thread-safe; not after `close`."""
 
     def take_losses(self) -> Sequence[int]:
-        """Return what was lost since the last call: for each file of which something was, how many bytes at least.
-
-        From any thread.
-        """
+        """Return the least number of bytes that was lost of each damaged file since the last call. Thread-safe."""
 
     def close(self) -> None:
         """Close everything."""
 
 
 def called(path: str) -> str:
-    """Return what a sentence calls a file."""
+    """Return the name of a file in messages."""
     return "standard input" if path == STANDARD_INPUT else path
 
 
 def open_file(path: str) -> int:
-    """Return a descriptor to read from; a pipe does not wait for its writer. Raises `CannotOpen`."""
+    """Return a descriptor to read from, without waiting for the writer of a pipe. Raises `CannotOpen`."""
     try:
         if path == STANDARD_INPUT:
             return os.dup(0)
@@ -146,7 +145,7 @@ def open_file(path: str) -> int:
 
 
 def _packing(file: int) -> str:
-    """Return the name of what has compressed a file; empty where it is none that is known, or no file."""
+    """Return the compression of a file; empty for a file without a known compression, and for a pipe."""
     if not is_lasting(file):
         return ""
     begin = os.pread(file, 8, 0)
@@ -154,19 +153,19 @@ def _packing(file: int) -> str:
 
 
 def is_lasting(file: int) -> bool:
-    """Whether an open file keeps its bytes, so that they can be read again."""
+    """Tell whether an open file keeps its bytes, so that they can be read again."""
     return stat.S_ISREG(os.fstat(file).st_mode)
 
 
 def is_pattern(path: str) -> bool:
-    """Whether a path may stand for several files: `*`, `?`, `[...]`, and `**` for folders at any depth."""
+    """Tell whether a path is a pattern: `*`, `?`, `[...]`, and `**` for folders at any depth."""
     return any(sign in path for sign in "*?[")
 
 
-class FilesReader:
-    """Reads one file, or all that match a pattern, in the order of their names.
+class FilesReader(ChunkReader):
+    """Reads one file, or all files that match a pattern, in the order of their names.
 
-    Any of them may be a pipe, a terminal, or `-`, standard input: who waits for one of those is woken by another pipe.
+    A file may be a pipe, a terminal, or `-` for standard input: `wake` ends a wait for it through another pipe.
     """
 
     def __init__(self, path: str) -> None:
@@ -178,14 +177,14 @@ class FilesReader:
         self._is_woken = False
         self._wakeup, self._waker = -1, -1
 
+    @override
     def open(self) -> None:
-        """Open the first file."""
         self._wakeup, self._waker = os.pipe()
         self._paths = _find(self._pattern)
         self._open_next()
 
+    @override
     def read(self) -> FileChunk | None:
-        """Read on in the file, or begin with the next one."""
         if self._file < 0:
             if not self._paths or self._is_woken:
                 return None
@@ -201,18 +200,18 @@ class FilesReader:
             self._file = -1
         return FileChunk(called(self._path), data, is_last=not data, is_lasting=self._is_lasting)
 
+    @override
     def wake(self) -> None:
-        """Let `read` return None from now on."""
         self._is_woken = True
         if self._waker >= 0:
             os.write(self._waker, b"!")
 
+    @override
     def take_losses(self) -> tuple[int, ...]:
-        """Return nothing: what is read once does not go away."""
         return ()
 
+    @override
     def close(self) -> None:
-        """Close everything."""
         for opened in (self._file, self._wakeup, self._waker):
             if opened >= 0:
                 os.close(opened)
@@ -229,14 +228,14 @@ class FilesReader:
             try:
                 if self._is_lasting or self._has_come():
                     return os.read(self._file, CHUNK_BYTES)
-            except BlockingIOError:  # another reader of the pipe was quicker
+            except BlockingIOError:  # another reader of the pipe was faster
                 continue
             except OSError as error:
                 raise CannotRead(called(self._path), error.strerror or str(error)) from error
         return None
 
     def _has_come(self) -> bool:
-        """Wait for the pipe, or to be woken; return whether it was the pipe."""
+        """Wait for the pipe or for `wake`; return whether the pipe has bytes."""
         poll = select.poll()
         poll.register(self._file, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
@@ -244,7 +243,7 @@ class FilesReader:
 
 
 def _find(pattern: str) -> list[str]:
-    """Return the paths, last first. A name with `*` in it that is there is that name."""
+    """Return the paths, last first. An existing file with `*` in its name is that file, and no pattern."""
     if not is_pattern(pattern) or Path(pattern).exists():
         return [pattern]
     matching = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no pattern that begins with /

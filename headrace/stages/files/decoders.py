@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 from typing import Final, Literal, NoReturn, Protocol, cast
 
+from typing_extensions import override
+
 from headrace.stages.files.chunks import FileChunk
 from headrace.stages.files.line_splitter import LineSplitter, NoText, SplitLine
 from headrace.units import format_size
@@ -16,7 +18,7 @@ from headrace.units import format_size
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A line (a record, where it has several) that gave no event: its number, why, and the events before it."""
+    """A line that gave no event (a CSV record: its first line), with the reason and the number of events before it."""
 
     number: int
     why: str
@@ -25,17 +27,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Events in the order of their lines, and what was refused among them, in that order too."""
+    """Events and refused lines, each in the order of the lines."""
 
     events: list[object] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
     def refuse(self, number: int, why: str) -> None:
-        """Take note of a line that gives no event, after the events so far."""
+        """Add a line that gives no event, after the events so far."""
         self.refused.append(Refused(number, why, len(self.events)))
 
     def add(self, later: "Decoded") -> None:
-        """Put what came later behind what is here."""
+        """Append the events and refused lines of later lines."""
         for refused in later.refused:
             self.refused.append(replace(refused, events_before=refused.events_before + len(self.events)))
         self.events.extend(later.events)
@@ -45,18 +47,18 @@ class LineDecoder(Protocol):
     """Decodes the lines of one file, in order."""
 
     def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
-        """Return what comes of the next lines; `first_number` is that of the first of them, from 1. Never raises."""
+        """Decode the next lines; `first_number` is the number of the first one, from 1. Never raises."""
 
     def end(self) -> Decoded:
-        """Return what is still open: the file has ended."""
+        """Decode the lines that were held back: the file has ended."""
 
 
 class NotDecodable(ValueError):
-    """One line cannot be decoded; the text says why."""
+    """One line cannot be decoded; its text is the reason."""
 
 
 def decode_each(lines: list[SplitLine], first_number: int, decode: Callable[[str], list[object]]) -> Decoded:
-    """Decode line by line; what raises `NotDecodable`, and what is no text, is refused alone."""
+    """Decode line by line; refuse only the lines that raise `NotDecodable`, and those without text."""
     decoded = Decoded()
     for number, line in enumerate(lines, first_number):
         if isinstance(line, NoText):
@@ -69,21 +71,21 @@ def decode_each(lines: list[SplitLine], first_number: int, decode: Callable[[str
     return decoded
 
 
-class TextDecoder:
-    """An event is the line as text, without its line feed and a carriage return before it; an empty line is one."""
+class TextDecoder(LineDecoder):
+    """An event is the line as text, without its line break; an empty line is an event."""
 
+    @override
     def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
-        """Return the lines as events."""
         try:
             has_returns = "\r" in "".join(cast("list[str]", lines))
-        except TypeError:  # not all of them are text
+        except TypeError:  # some lines are no text
             return decode_each(lines, first_number, _without_return)
         if has_returns:
             return decode_each(lines, first_number, _without_return)
         return Decoded(list[object](lines))
 
+    @override
     def end(self) -> Decoded:
-        """Return nothing: no line is held back."""
         return Decoded()
 
 
@@ -92,15 +94,14 @@ def _without_return(line: str) -> list[object]:
 
 
 OPEN_QUOTE: Final = "unexpected end of data"
-"""How csv says that a quote is still open after the last line it was given."""
+"""The error of csv when a quote is still open after the last line."""
 
 
-class CsvDecoder:
-    """An event is a dict of texts; the first record of the file names its keys, unless `names` do.
+class CsvDecoder(LineDecoder):
+    """An event is a dict of texts. Its keys are `names`, or else the first record of the file.
 
-    Fields are separated by commas, or by another `delimiter`, and may stand in double quotes, and then hold line breaks
-    (RFC 4180). Empty lines are skipped. A record has as many fields as the header. What a quote keeps open is held, at
-    most `max_bytes` of it.
+    Fields are separated by `delimiter`; a quoted field may hold line breaks (RFC 4180). Empty lines are
+    skipped. A record must have as many fields as the header. Lines inside an open quote are held, up to `max_bytes`.
     """
 
     def __init__(self, max_bytes: int, delimiter: str = ",", names: Sequence[str] = ()) -> None:
@@ -112,8 +113,8 @@ class CsvDecoder:
         self._open: list[str] = []
         self._open_number = 0
 
+    @override
     def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
-        """Return the records that end in the lines."""
         decoded = Decoded()
         if not self._open:
             self._open_number = first_number
@@ -131,8 +132,8 @@ class CsvDecoder:
             self._skip_open(decoded, why)
         return decoded
 
+    @override
     def end(self) -> Decoded:
-        """Return what is still open: the file has ended."""
         decoded = Decoded()
         self._refuse_open_record(decoded)
         self._header, self._wrong_header = self._names, ""
@@ -143,14 +144,14 @@ class CsvDecoder:
             self._skip_open(decoded, "a quote opens here and is never closed")
 
     def _skip_open(self, decoded: Decoded, why: str) -> None:
-        """Refuse the line in which the open quote begins, and read the lines after it anew."""
+        """Refuse the line in which the open quote begins, and read the lines after it again."""
         decoded.refuse(self._open_number, why)
         del self._open[0]
         self._open_number += 1
         self._read(decoded)
 
     def _read(self, decoded: Decoded) -> None:
-        """Read the open lines; keep those of a record that has not ended."""
+        """Read the open lines; keep the lines of a record that has not ended."""
         lines, number = self._open, self._open_number
         self._open = []
         if self._read_plain(lines, decoded):
@@ -168,7 +169,7 @@ class CsvDecoder:
                 self._take(row, number + begin, decoded)
 
     def _read_plain(self, lines: list[str], decoded: Decoded) -> bool:
-        """Read lines in which nothing is quoted in one step; return False, with nothing done, where it will not do."""
+        """Read lines without quotes in one step; return False, with nothing done, where a line needs more."""
         header = self._header
         if not header or '"' in "".join(lines):
             return False
@@ -204,25 +205,25 @@ class CsvDecoder:
 
 
 MAX_VALUES: Final = 250_000
-"""Values and keys of one text. Decoding so many holds the event loop for about 30 ms (CPython 3.11)."""
+"""The most values and keys of one text. Decoding so many holds the event loop for about 30 ms (CPython 3.11)."""
 
 MAX_DEPTH: Final = 100
-"""How deep lists and objects may nest: no event needs more, and every later stage that walks the event recurses."""
+"""How deep lists and objects may nest: no event needs more, and later stages recurse into events."""
 
 VALUE_BYTES: Final = 64
-"""The memory of a decoded value beside its text: an empty dict takes 64 bytes, a number about 30."""
+"""The memory that a decoded value adds to its text: an empty dict takes 64 bytes, a number about 30."""
 
-# Possessive, and the closing quote is optional: so no text takes more than linear time.
+# Possessive, with an optional closing quote: so every text takes linear time.
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _VALUE: Final = re.compile(_STRING + rb'|[\[{]|[^\s"\[\]{},:]++', re.DOTALL)
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_FEW: Final = 2 * MAX_VALUES  # brackets that are walked sooner (25 ms) than strings are cut out of a large text
+_FEW: Final = 2 * MAX_VALUES  # walking so many brackets (25 ms) is faster than cutting the strings out of a large text
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _STEP)
 
 
 def count_values(text: bytes, most: int = MAX_VALUES) -> int | None:
-    """Return at least the number of values and keys in a JSON text; None where there are more than `most`.
+    """Return an upper bound of the values and keys in a JSON text; None for more than `most`.
 
     >>> count_values(b'[1, {"a": 2}]'), count_values(b'[1, 2, 3]', 3)
     (5, None)
@@ -237,7 +238,7 @@ def count_values(text: bytes, most: int = MAX_VALUES) -> int | None:
 def is_too_deep(text: bytes, most: int = MAX_DEPTH) -> bool:
     """Tell whether lists and objects nest deeper than `most`.
 
-    Brackets in strings may hide that, so catch `RecursionError`, too.
+    Brackets in strings may hide that: the caller also catches `RecursionError`.
 
     >>> is_too_deep(b"[[1]]", 1), is_too_deep(b'["[["]', 1)
     (True, False)
@@ -253,32 +254,32 @@ def _depth(brackets: bytes) -> int:
 
 
 SEPARATOR_BYTES: Final = 16
-"""Bytes of the random mark: nobody guesses it, and so no line holds it."""
+"""Bytes of the random separator: no sender can guess it, so no line holds it."""
 
 
-class JsonDecoder:
-    """An event is the value in the line; a line of white space alone is none."""
+class JsonDecoder(LineDecoder):
+    """An event is the JSON value in the line; a blank line gives none."""
 
     def __init__(self) -> None:
         self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
         self._separator = secrets.token_hex(SEPARATOR_BYTES)
 
+    @override
     def decode(self, lines: list[SplitLine], first_number: int) -> Decoded:
-        """Return the values in the lines."""
         try:
             return Decoded(self._decode_all(cast("list[str]", lines)))
-        except (TypeError, ValueError, RecursionError):  # a line is no text, or no JSON, or nests too deep
+        except (TypeError, ValueError, RecursionError):  # a line is no text or no JSON, or nests too deep
             return decode_each(lines, first_number, self._decode_one)
 
+    @override
     def end(self) -> Decoded:
-        """Return nothing: no line is held back."""
         return Decoded()
 
     def _decode_all(self, lines: list[str]) -> list[object]:
-        """Decode all lines as one list, which is half as fast again as one by one; raise if any of them is amiss.
+        """Decode all lines as one list, 1.5 times as fast as one by one; raise if any line is wrong.
 
-        Between every two lines stands the mark. If all marks come out as every second item of the list, then each line
-        is one whole value by itself, and no two of them have grown together.
+        The separator stands between every two lines. If it comes out as every second item of the list, then each line
+        is one whole value, and no value spans two lines.
         """
         if not lines:
             return []
@@ -320,7 +321,7 @@ DecodeName = Literal["json", "csv", "text"]
 
 
 def line_decoder(decode: DecodeName, max_line_bytes: int, delimiter: str, columns: Sequence[str]) -> LineDecoder:
-    """Return what makes events of lines; `delimiter` and `columns` are those of CSV."""
+    """Return the decoder; `delimiter` and `columns` apply to CSV."""
     match decode:
         case "json":
             return JsonDecoder()
@@ -331,7 +332,7 @@ def line_decoder(decode: DecodeName, max_line_bytes: int, delimiter: str, column
 
 
 class ChunkDecoder:
-    """Decodes the chunks of one file after another; holds at most one line, or record of CSV, that has not ended."""
+    """Decodes the chunks of one file after another; holds at most one unfinished line or CSV record."""
 
     def __init__(self, decoder: LineDecoder, max_line_bytes: int) -> None:
         self._splitter = LineSplitter(max_line_bytes)
@@ -340,16 +341,16 @@ class ChunkDecoder:
 
     @property
     def has_rest(self) -> bool:
-        """Whether a line has begun and not ended."""
+        """Whether there is an unfinished line."""
         return self._splitter.has_rest
 
     @property
     def rest_bytes(self) -> int:
-        """How many bytes the line has so far that has begun and not ended."""
+        """Bytes of the unfinished line."""
         return self._splitter.rest_bytes
 
     def decode(self, chunk: FileChunk) -> Decoded:
-        """Return what comes of a chunk; line numbers begin anew behind a file's last one. Never raises."""
+        """Decode a chunk; line numbers begin at 1 in every file. Never raises."""
         if not chunk.is_last:
             return self._decode(self._splitter.split(chunk.data))
         decoded = self._decode(self._splitter.end())

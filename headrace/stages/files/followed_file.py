@@ -13,32 +13,34 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.database.file_lock import FileLock
 from headrace.executors.thread_executor import WorkerThread
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.stages.errors import CannotOpen, CannotRead
-from headrace.stages.files.chunks import BEGINNING, CHUNK_BYTES, FileChunk, Piece, Position, ReadProgress
+from headrace.stages.files.chunks import BEGINNING, CHUNK_BYTES, ChunkReader, FileChunk, Piece, Position, ReadProgress
 from headrace.stages.files.rotation import RotatedLog
 from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.events import LOG
 
 POLL_SECONDS: Final = 0.1
-"""How often the name is looked at: what a person takes for at once, and costs some system calls."""
+"""How often the name is checked: a person notices no delay, and a check costs some system calls."""
 
 LINGER_SECONDS: Final = 1.0
-"""How long a file is read on that has been replaced: its writer may not know yet."""
+"""How long a replaced file is still read: its writer may not have reopened its log yet."""
 
 
-class FollowedFile:
-    """Reads a file from its beginning, and goes on for as long as it is not woken.
+class FollowedFile(ChunkReader):
+    """Reads a file from its beginning and follows it until `wake`.
 
-    A file that is renamed is read to its end before the new one of its name is begun, and no sooner than that is there;
-    all that come meanwhile are kept open, and read in their turn. A file that was cut is read on in the copy that was
-    made of it, then from its beginning. What cannot be read any more is logged, and counted in `take_losses`.
+    A renamed file is read to its end once a new file has its name; then the new one is begun. All files that had the
+    name meanwhile are kept open and read in order. A truncated file is read on in the copy that was made of it, then
+    from its beginning. Lost bytes are logged, and counted in `take_losses`.
     """
 
     def __init__(self, path: str, begin: Callable[[], Position] | None = None, chunk_bytes: int = CHUNK_BYTES) -> None:
-        """`begin` says, when the file is opened for the first time, how far it need not be read again."""
+        """`begin` returns the position where reading begins; it is called when the file is first opened."""
         self._chunk_bytes = chunk_bytes
         self._path = path
         self._begin = begin
@@ -50,14 +52,14 @@ class FollowedFile:
         self._woken = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"look at {path}", daemon=True)
 
+    @override
     def open(self) -> None:
-        """Open the file if it is there, and look at its name from now on."""
         position = self._begin() if self._begin is not None else BEGINNING
         self._rotation.begin(None if position == BEGINNING else position)
         self._watcher.start()
 
+    @override
     def read(self) -> FileChunk | None:
-        """Wait until the file has grown, or was replaced or cut."""
         while not self._woken.is_set():
             chunk = self.read_nowait()
             if chunk is not None:
@@ -66,7 +68,7 @@ class FollowedFile:
         return None
 
     def read_nowait(self) -> FileChunk | None:
-        """Return the next chunk, None where there is nothing to read now. Raises `CannotRead`."""
+        """Return the next chunk, None when there is nothing to read now. Raises `CannotRead`."""
         try:
             with self._lock:
                 return self._next()
@@ -75,23 +77,23 @@ class FollowedFile:
             raise CannotRead(self._path, why) from error
 
     def check(self) -> None:
-        """See what has become of the name, whether or not the files are read. From any thread."""
-        with suppress(CannotOpen, OSError), self._lock:  # who reads meets it, too
+        """Check whether the file was renamed or truncated. Thread-safe."""
+        with suppress(CannotOpen, OSError), self._lock:  # the reader raises it, too
             self._rotation.check()
 
+    @override
     def wake(self) -> None:
-        """Let `read` return None from now on; with a checkpoint, report what the next run will not find."""
         if self._woken.is_set():
             return
         self._woken.set()
-        if self._begin is not None and self._lock.acquire(timeout=POLL_SECONDS):  # a dead disk may hold it
+        if self._begin is not None and self._lock.acquire(timeout=POLL_SECONDS):  # a read from a dead disk may hold it
             try:
                 self._rotation.report_removed()
             finally:
                 self._lock.release()
 
+    @override
     def close(self) -> None:
-        """Close everything."""
         self._woken.set()
         if self._watcher.is_alive():
             self._watcher.join()
@@ -105,8 +107,8 @@ class FollowedFile:
             )
         self._rotation.close()
 
+    @override
     def take_losses(self) -> list[int]:
-        """Return what was lost since the last call: for each file of which something was, how many bytes at least."""
         losses = []
         with suppress(IndexError):
             while True:
@@ -114,12 +116,11 @@ class FollowedFile:
         return losses
 
     def _watch(self) -> None:
-        """Look at the name, whether or not the files are read."""
+        """Check the name, also while no chunk is read."""
         while not self._woken.wait(POLL_SECONDS):
             self.check()
 
     def _next(self) -> FileChunk | None:
-        """Return the next chunk, None where there is nothing to read now."""
         files = self._rotation.files
         if not files:
             self._rotation.check()
@@ -148,7 +149,7 @@ class FollowedFile:
         return self._next()
 
     def _leave(self, file: TrackedFile, replaced_at: float) -> FileChunk | None:
-        """Go on to the file that came after one that has been read to its end, unless it came just now."""
+        """Go on to the next file, unless it appeared just now."""
         if time.monotonic() < replaced_at + LINGER_SECONDS:
             return None
         self._rotation.leave()
@@ -161,18 +162,18 @@ class FollowedFile:
 
 
 class Checkpoint:
-    """Reads and writes a position, at `path`. Its methods block, and raise `CannotOpen`."""
+    """Reads and writes a position in the file at `path`. Its methods block, and raise `CannotOpen`."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
     def load(self) -> Position:
-        """Return the position; the beginning where none was written yet, which is then written."""
+        """Return the position. Without a file, write and return `BEGINNING`."""
         try:
             content = json.loads(self._path.read_bytes())
             return _position(content)
         except FileNotFoundError:
-            self.save(BEGINNING)  # so that a folder which is not there, or may not be written, is told at once
+            self.save(BEGINNING)  # a missing or read-only folder raises here, at the start
             return BEGINNING
         except OSError as error:
             why = f"cannot be read as a checkpoint ({error.strerror})"
@@ -181,7 +182,7 @@ class Checkpoint:
         raise CannotOpen(str(self._path), why, "name another file in `checkpoint`, or remove it to begin anew")
 
     def save(self, position: Position) -> None:
-        """Put the position in the place of the one before, durably."""
+        """Replace the stored position, durably."""
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
             with beside.open("w") as file:
@@ -195,7 +196,7 @@ class Checkpoint:
 
 
 def _position(content: Mapping[str, object]) -> Position:
-    """Return what a checkpoint says; an older one does not say how the file began."""
+    """Return the position of a checkpoint; older checkpoints have no hash of the head."""
     device, inode, offset = (int(str(content[name])) for name in ("device", "inode", "offset"))
     if "head_hash" not in content:
         return Position(device, inode, offset)
@@ -204,17 +205,17 @@ def _position(content: Mapping[str, object]) -> Position:
 
 
 SAVE_SECONDS: Final = 0.1
-"""How long what is over may wait to be written: so much is read again after a crash."""
+"""How long a finished position may wait to be written: so much is read again after a crash."""
 
 PIECE_BYTES: Final = 4 * 1024
-"""Read in one go: of a piece that was under way all is read again."""
+"""The size of one read: after a crash, a piece that was in flight is read again as a whole."""
 
 
 class FollowedProgress:
-    """Makes messages of events, a piece for each chunk, and writes how far all before has gone through.
+    """Turns events into messages, one piece for each chunk, and saves the position that all finished pieces reach.
 
-    An event that fails holds the checkpoint: the next run reads on from it. No other run may have the checkpoint until
-    it is closed and all that was read is over. Loop's thread only, but for `load`.
+    A failed event stops the checkpoint: the next run begins at that event. The checkpoint stays locked against other
+    runs until it is closed and all pieces are finished. Loop's thread only, except `load`.
     """
 
     def __init__(self, path: str, stage: Callable[[], str]) -> None:
@@ -236,11 +237,11 @@ class FollowedProgress:
         self._has_failed = False
 
     def load(self) -> Position:
-        """Lock other runs out, and return where to begin. Raises `CannotOpen`. May be called in any thread."""
+        """Lock out other runs, and return the position to begin at. Raises `CannotOpen`. Thread-safe."""
         with self._lock:
             if self._is_left:
-                return BEGINNING  # it was stopped meanwhile: nobody reads
-            with suppress(OSError):  # what is wrong with the folder is said when the checkpoint is written
+                return BEGINNING  # it was stopped meanwhile
+            with suppress(OSError):  # `save` reports an error of the folder
                 holder = self._file_lock.take()
                 if holder is not None:
                     hint = "end that one first, or name another file in `checkpoint`"
@@ -248,12 +249,12 @@ class FollowedProgress:
             return self._checkpoint.load()
 
     def start(self) -> None:
-        """Write in a thread of its own from now on: the one that reads waits for the file to grow."""
+        """Save in a thread of its own from now on: the reading thread waits for the file to grow."""
         self._thread = WorkerThread(f"{self._stage()} checkpoint")
         self._thread.start()
 
     def messages(self, events: Sequence[object], end: Position, rest_bytes: int) -> list[object]:
-        """Return the events of a chunk as messages; of its bytes the last `rest_bytes` belong to a line to come."""
+        """Return the events of a chunk as messages; its last `rest_bytes` bytes belong to an unfinished line."""
         piece = self._progress.begin(replace(end, offset=end.offset - rest_bytes))
         if not events:
             self._over(piece)
@@ -276,7 +277,7 @@ class FollowedProgress:
             self._has_failed = True
             LOG.warning(
                 "stage %r keeps its checkpoint before an event that failed: the next run begins there; "
-                "with dead letters it would be set aside",
+                "with `dead_letters` it would be stored, and the checkpoint would move on",
                 self._stage(),
             )
 
@@ -286,7 +287,7 @@ class FollowedProgress:
             return
         self._unsaved = self._newest = position
         if self._thread is None:
-            self._save(*self._take())  # nobody else does any more
+            self._save(*self._take())  # the thread is closed
         elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(SAVE_SECONDS, self._save_later, self._thread)
@@ -301,7 +302,7 @@ class FollowedProgress:
         return position, self._number
 
     def _save(self, position: Position | None, number: int) -> None:
-        """Write a position, unless a later one was written meanwhile; in whichever thread."""
+        """Save a position, unless a later one was saved meanwhile. Thread-safe."""
         try:
             with self._lock:
                 if position is not None and number > self._saved and not self._is_left:
@@ -311,9 +312,9 @@ class FollowedProgress:
             LOG.error("stage %r: %s; what it has read may be read again", self._stage(), error)
 
     def close(self, *, is_crash: bool = False) -> None:
-        """Write what is over; what is so later is written at once.
+        """Save the position; save at once when later pieces finish.
 
-        After a crash it is not: the stage may be made anew, which then reads again what was under way.
+        After a crash, later pieces are not saved: a restarted stage reads again the events that were in flight.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -321,7 +322,7 @@ class FollowedProgress:
         if thread is not None:
             thread.close()
             self._number += 1
-            self._save(self._newest, self._number)  # what waits in the thread is older, and is written no more
+            self._save(self._newest, self._number)  # a position that waits in the thread is older, and is dropped
         self._is_closed = True
         if is_crash or not self._under_way:
             self._leave()

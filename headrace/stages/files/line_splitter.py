@@ -1,4 +1,4 @@
-"""Splits bytes into lines of text, whatever the pieces in which the bytes come."""
+"""Splits bytes into lines of text."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from headrace.units import format_size
 
 BOM: Final = b"\xef\xbb\xbf"
-"""What some editors put before the first line of a UTF-8 file; it is no part of the text."""
+"""The byte order mark that some editors write before a UTF-8 text; it is no part of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoText:
-    """Stands for a line that is no text; `why` says so in words that follow the line's place."""
+    """A line that is no text. `why` is the reason, which follows the line number in a message."""
 
     why: str
 
@@ -20,10 +20,10 @@ SplitLine = str | NoText
 
 
 class LineSplitter:
-    """The lines of one file, without the line feeds that end them, for as long as bytes of it come.
+    """Splits the bytes of a file, as they arrive, into lines without line feeds.
 
-    Holds at most `max_bytes` of a line that has not ended; a longer one becomes one `NoText`, and so does a line that
-    is not UTF-8.
+    Holds at most `max_bytes` of an unfinished line. A longer line becomes one `NoText`, and so does a line that is not
+    UTF-8.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -34,16 +34,16 @@ class LineSplitter:
 
     @property
     def has_rest(self) -> bool:
-        """Whether a line has begun and not ended."""
+        """Whether there is an unfinished line."""
         return self._size > 0
 
     @property
     def rest_bytes(self) -> int:
-        """How many bytes the line has so far that has begun and not ended."""
+        """Bytes of the unfinished line."""
         return self._size
 
     def split(self, data: bytes) -> list[SplitLine]:
-        """Take in more bytes; return the lines that end in them."""
+        """Add bytes; return the lines that end in them."""
         lines = data.split(b"\n")
         self._put(lines[0])
         if len(lines) == 1:
@@ -56,7 +56,7 @@ class LineSplitter:
         return _texts(lines)
 
     def end(self) -> list[SplitLine]:
-        """Return the last line, if the file does not end with a line break; the next bytes are another file's."""
+        """Return the last line, if the file does not end with a line break; the next bytes belong to another file."""
         is_open = self.has_rest
         line = self._take()
         self._is_begun = False
@@ -70,7 +70,7 @@ class LineSplitter:
             self._parts.clear()
 
     def _take(self) -> bytes | None:
-        """Return the line that has ended, or None when it was too long."""
+        """Return the finished line, or None when it was too long."""
         line = b"".join(self._parts) if self._size <= self._max_bytes else None
         self._parts.clear()
         self._size = 0
@@ -86,7 +86,7 @@ class LineSplitter:
 
 
 def _texts(lines: list[bytes]) -> list[SplitLine]:
-    """Decode many lines in one step, which is several times as fast; one by one where that fails."""
+    """Decode all lines in one step, which is several times faster; one by one where that fails."""
     try:
         return list[SplitLine](b"\n".join(lines).decode().split("\n"))
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Events into lines; a file that rotates."""
+"""Files to append lines to, and the encoders of lines."""
 
 import os
 import select
@@ -17,11 +17,11 @@ from headrace.values import to_json
 
 STANDARD_OUTPUT: Final = "-"
 
-_MODE: Final = 0o666  # less the user's umask, as every program makes its files
+_MODE: Final = 0o666  # the user's umask takes bits away
 
 
 class OutputFile:
-    """Appends to the file at `path`, which is made if need be; `-` is standard output."""
+    """Appends to the file at `path`, which is created if missing; `-` is standard output."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class OutputFile:
         self._was_cut_off = False
 
     def open(self) -> None:
-        """Open the file; a line that was left unfinished gets its break with the next one. Raises `CannotOpen`."""
+        """Open the file; the next write ends an unfinished last line. Raises `CannotOpen`."""
         try:
             if self._path == STANDARD_OUTPUT:
                 self._file = os.dup(1)
@@ -44,9 +44,9 @@ class OutputFile:
         self._was_cut_off = self._ends_within_a_line()
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`; raises `CannotWrite` or `ReaderClosed`, and then only whole lines of it are in the file.
+        """Write all of `data`. Raises `CannotWrite` or `ReaderClosed`; then only whole lines of it are in the file.
 
-        What is written next begins on a line of its own, also where a line could not be taken back, as in a pipe.
+        The next write begins on a new line, also where half a line could not be removed, as in a pipe.
         """
         if self._was_cut_off and self._ends_within_a_line():
             data = b"\n" + data
@@ -57,7 +57,7 @@ class OutputFile:
             while rest:
                 try:
                     rest = rest[os.write(self._file, rest) :]
-                except BlockingIOError:  # somebody else who has the pipe set it so
+                except BlockingIOError:  # another program made the pipe non-blocking
                     select.select([], [self._file], [])
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self._path == STANDARD_OUTPUT:
@@ -67,7 +67,7 @@ class OutputFile:
         self._was_cut_off = False
 
     def sync(self) -> None:
-        """Have all that was written outlast a power cut, where the file is one that can; raises `CannotWrite`."""
+        """Flush a regular file to the disk, so that it survives a power failure. Raises `CannotWrite`."""
         try:
             if stat.S_ISREG(os.fstat(self._file).st_mode):
                 os.fsync(self._file)
@@ -81,10 +81,10 @@ class OutputFile:
         self._file = -1
 
     def _take_back(self, begin: int, written: bytes) -> None:
-        """Cut the file after the last whole line of what was written, unless another program has written since."""
+        """Remove half a line from the end of the file, unless another program has written since."""
         found = os.fstat(self._file)
         if stat.S_ISREG(found.st_mode) and found.st_size == begin + len(written):
-            with suppress(OSError):  # the next write ends the line, then
+            with suppress(OSError):  # then the next write ends the line
                 os.ftruncate(self._file, begin + written.rfind(b"\n") + 1)
 
     def _ends_within_a_line(self) -> bool:
@@ -93,7 +93,7 @@ class OutputFile:
             return False
         try:
             readable = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # a file that may be written and not read
+        except OSError:  # the file may be written and not read
             return False
         try:
             return os.pread(readable, 1, found.st_size - 1) != b"\n"
@@ -103,9 +103,9 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """When a file is set aside, and how many of those are kept; None for never.
+    """When to rotate a file, and how many rotated files to keep. None: never.
 
-    `every_seconds` counts from 1970 on: a day begins at midnight, UTC.
+    `every_seconds` counts from 1970: a day begins at midnight, UTC.
     """
 
     size_bytes: int | None = None
@@ -113,7 +113,7 @@ class Rotation:
     keep: int = 7
 
     def is_due(self, size: int, written_at: float, now: float) -> bool:
-        """Tell whether a file of that size, last written then, takes no more.
+        """Tell whether to rotate a file of this size and time of its last write.
 
         >>> Rotation(every_seconds=3600.0).is_due(10, written_at=3599.0, now=3600.0)
         True
@@ -127,7 +127,7 @@ class Rotation:
 
 
 class RotatingFile(OutputFile):
-    """Appends to `path`; the one before is `path.1`, and the oldest that is kept `path.7`, as logrotate has them."""
+    """Appends to `path`. As with logrotate, the file before it is `path.1`, and the oldest one kept is `path.7`."""
 
     def __init__(self, path: str, rotation: Rotation, now: Callable[[], float] = time.time) -> None:
         super().__init__(path)
@@ -177,4 +177,4 @@ def _text_line(event: object) -> bytes:
 
 
 LINE_ENCODERS: Final[Mapping[EncodeName, Callable[[object], bytes]]] = {"json": _json_line, "text": _text_line}
-"""Each makes one event one line, in UTF-8, with its line break; it raises for an event that cannot be one."""
+"""Encode an event as a line in UTF-8, with its line break. Raise for an event that cannot be one line."""

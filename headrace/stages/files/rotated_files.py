@@ -1,4 +1,4 @@
-"""Names of rotated files: which files of a folder were once called `app.log`, and which of them is older."""
+"""Finds the rotated files of a log in its folder, and their order."""
 
 import os
 import re
@@ -15,13 +15,13 @@ from headrace.stages.files.chunks import Position
 from headrace.stages.files.tracked_file import Identity, TrackedFile, are_alike, head_of
 
 COMPRESSED: Final = (".gz", ".bz2", ".xz")
-"""Endings of files that a rotation has compressed, and that Python can look into."""
+"""Suffixes of compressed rotated files that Python can read."""
 
 _NUMBER_OR_DATE: Final = r"(?:old|\d[\dTZ.:_+-]*)"
 _DATE: Final = r"\d{4}-?\d\d-?\d\d[\dTZ.:_+-]*"
 
 LONGEST_NUMBER: Final = 3
-"""Digits of a rotation's number, as in `app.log.12`: the larger it is the older is the file. More digits are a date."""
+"""The most digits of a rotation number, as in `app.log.12`, where a larger number is an older file. More are a date."""
 
 Age = tuple[int, int, str]
 """Sorts rotated files from the oldest to the newest."""
@@ -30,7 +30,7 @@ Age = tuple[int, int, str]
 class RotatedNames:
     """The names that rotation gives to a file: `app.log.1`, `app.log-20261124`, `app.log.old`, `app-2026-11-24.log`.
 
-    Other names that begin alike (`app.log.lock`, `app-errors.log`) are those of other files.
+    Other names with the same prefix (`app.log.lock`, `app-errors.log`) belong to other files.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,11 +42,11 @@ class RotatedNames:
         self._pattern = re.compile(rf"(?:{names})(?P<ending>{suffixes})?")
 
     def match(self, name: str) -> bool:
-        """Tell whether a file of this name may be an older one, compressed or not."""
+        """Tell whether the name is that of a rotated file, compressed or not."""
         return self._pattern.fullmatch(name) is not None
 
     def age(self, name: str, modified_ns: int) -> Age:
-        """Return where a file comes in order: by its last change, and where that is the same by its name."""
+        """Return the age of a file: its last change, and for equal times its name."""
         found = self._pattern.fullmatch(name)
         order = "" if found is None else found["after"] or found.groupdict().get("within") or ""
         if order.isdecimal() and len(order) <= LONGEST_NUMBER:
@@ -60,16 +60,16 @@ def is_compressed(name: str) -> bool:
 
 
 HEADS: Final = 250
-"""Of so many files that were read the first bytes are remembered, a megabyte at most: a copy of one is not read."""
+"""How many heads of read files are remembered (1 MB at most), to tell copies of these files."""
 
 
 TICK_NS: Final = 20_000_000
-"""Changes within less than that may leave a folder with the same time of change."""
+"""Changes of a folder within this time may leave it with the same time of change."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotatedFile:
-    """Files that nobody has read, oldest first, and the paths of those that cannot be read any more."""
+    """Unread files, oldest first, and the paths of unread files that cannot be read any more."""
 
     files: list[TrackedFile] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -83,9 +83,9 @@ class _Rotated:
 
 
 class RotatedFolder:
-    """Tells rotated files that are new from those that were there before, were read, or are copies of such.
+    """Finds new rotated files: not there at the start, not read, and no copies of read files.
 
-    A file is known by its number and its first bytes: numbers are given anew. Blocks; one thread at a time.
+    A file is known by its inode and its head, since inodes are reused. Blocks; one thread at a time.
     """
 
     def __init__(self, path: str) -> None:
@@ -96,24 +96,24 @@ class RotatedFolder:
         self._scanned_ns = 0
 
     def has_changed(self) -> bool:
-        """Tell whether files may have come, gone or been renamed since the folder was looked through."""
+        """Tell whether files may have been added, removed or renamed since the last scan."""
         return Path(self._folder).stat().st_mtime_ns != self._scanned_ns
 
     def learn(self) -> None:
-        """Take all rotated files that are there now for known."""
+        """Mark all rotated files that exist now as known."""
         self._known = {each.identity: head_of(each.path) or b"" for each in self._rotated()}
 
     def know(self, file: TrackedFile) -> None:
-        """Remember a file that was read."""
+        """Mark a file as read."""
         self._known[file.identity] = file.head
         self._heads.append(file.head)
 
     def age(self, file: TrackedFile) -> Age:
-        """Return where a file comes in the order of rotated ones."""
+        """Return the age of a file among the rotated ones."""
         return self._names.age(Path(file.path).name, file.modified_ns)
 
     def missed(self, open_files: Collection[TrackedFile]) -> RotatedFile:
-        """Return the files that have come since the last look, and are none of those that are held, nor copies."""
+        """Return the files that appeared since the last scan, without `open_files` and copies."""
         rotated = self._rotated()
         known = {file.identity: file for file in open_files}
         for each in rotated:
@@ -121,7 +121,7 @@ class RotatedFolder:
                 known[each.identity].path = each.path
         is_open = {
             file.identity for file in open_files if file.descriptor >= 0
-        }  # the number of another may be given anew
+        }  # the inode of a removed file may be reused
         found = self._open(
             [each for each in rotated if each.identity not in is_open], [file.head for file in open_files]
         )
@@ -130,13 +130,13 @@ class RotatedFolder:
         return found
 
     def since(self, age: Age, open_files: Collection[TrackedFile]) -> RotatedFile:
-        """Return the files that are no older than `age`, and are none of those that are held, nor copies."""
+        """Return the files that are no older than `age`, without `open_files` and copies."""
         known = {file.identity for file in open_files}
         newer = [each for each in self._rotated() if each.age >= age and each.identity not in known]
         return self._open(newer, [file.head for file in open_files])
 
     def copy_of(self, file: TrackedFile) -> TrackedFile | None:
-        """Return the newest file that holds a copy of what another one held."""
+        """Return the newest copy of a file that was truncated."""
         for each in reversed(self._rotated()):
             if each.identity != file.identity and not is_compressed(each.path):
                 copy = _opened(each.path)
@@ -147,7 +147,7 @@ class RotatedFolder:
         return None
 
     def find(self, position: Position) -> TrackedFile | None:
-        """Return the file of a position, whatever its name is now; or a copy of it, under the name of a rotated one."""
+        """Return the file of a position under any name, or a rotated copy of it."""
         with suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
                 if is_compressed(entry.name) or not _is_at(entry, position):
@@ -180,7 +180,7 @@ class RotatedFolder:
         for each in rotated:
             head = head_of(each.path)
             if head is None and (is_compressed(each.path) or not Path(each.path).exists()):
-                continue  # it is being compressed, or is gone by now
+                continue  # it is being compressed, or was removed
             is_known = self._is_known(each.identity, head or b"", open_files)
             self._known[each.identity] = head or b""
             if is_known:
@@ -200,7 +200,7 @@ class RotatedFolder:
 
 
 def _is_at(entry: os.DirEntry[str], position: Position) -> bool:
-    """Return whether an entry of a folder is the file of a position; a link that leads nowhere is not."""
+    """Tell whether a folder entry is the file of a position; a broken link is not."""
     with suppress(OSError):
         status = entry.stat()
         return (status.st_dev, status.st_ino) == (position.device, position.inode)
@@ -214,7 +214,7 @@ def _opened(path: str) -> TrackedFile | None:
 
 
 def _opened_at(path: str, position: Position) -> TrackedFile | None:
-    """Open a file if it holds what comes before a position, and a line begins there."""
+    """Open a file if it has the bytes before a position, and a line begins there."""
     file = _opened(path)
     if file is None:
         return None

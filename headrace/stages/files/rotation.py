@@ -1,4 +1,4 @@
-"""The files that a followed name has had, oldest first: what there is to read, across renaming, copying and cutting."""
+"""The files that had a followed name, oldest first, across renames, copies and truncation."""
 
 import os
 import time
@@ -14,19 +14,19 @@ from headrace.stages.files.tracked_file import TrackedFile
 from headrace.telemetry.events import LOG
 
 OPEN_FILES: Final = 100
-"""How many files are kept open; a further one is opened again when it is read, if it is still in the folder."""
+"""How many files are kept open. Others are opened again when it is their turn, if they still exist."""
 
 _LONG_AGO: Final = float("-inf")
 
 Lose = Callable[[int], None]
-"""Told that something of a file cannot be read any more, and how many bytes of it, as far as that is known."""
+"""Called for a file with lost bytes, with their number as far as it is known."""
 
 
 class RotatedLog:
-    """`files` are those still to be read: the last one has the name, or had it last.
+    """`files` are the files to read; the last one has the name, or had it last.
 
-    Rotated files that are there when it begins are not read, but for those since a position. Losses are logged
-    and counted. Blocks; one thread at a time.
+    Rotated files that exist at the start are read only from a position on. Losses are logged and counted. Blocks; one
+    thread at a time.
     """
 
     def __init__(self, path: str, lose: Lose, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class RotatedLog:
         self._left: TrackedFile | None = None
 
     def begin(self, position: Position | None) -> None:
-        """Take the file of the name if it is there; behind a position, what is left of those since then comes first."""
+        """Open the file of the name if it exists. With a position, the unread rest since then comes first."""
         with suppress(MissingFile):
             self.files.append(TrackedFile.open(self._path))
         if position is not None:
@@ -47,7 +47,7 @@ class RotatedLog:
         self._folder.learn()
 
     def check(self) -> None:
-        """See what has become of the name since the last look. Raises `CannotOpen` and `OSError`."""
+        """Check whether the file was renamed or truncated. Raises `CannotOpen` and `OSError`."""
         self._check_left()
         last = self.files[-1] if self.files else None
         if last is not None:
@@ -57,7 +57,7 @@ class RotatedLog:
                 self._replace()
 
     def cut(self, file: TrackedFile) -> None:
-        """Go on where a file was cut: in the copy that was made of it, if one is there, then in what it holds now."""
+        """Go on after a truncation: in the copy of the file, if there is one, then in its new content."""
         copy = self._folder.copy_of(file)
         there = file.offset if copy is None else max(file.offset, copy.size)
         if file.size > there:
@@ -76,7 +76,7 @@ class RotatedLog:
             os.close(descriptor)
 
     def leave(self) -> None:
-        """Begin with the next file: the first one has been read to its end."""
+        """Go on to the next file: the first one has been read to its end."""
         file = self.files.popleft()
         self._folder.know(file)
         if self._left is not None:
@@ -84,7 +84,7 @@ class RotatedLog:
         self._left = file
 
     def reopen(self, file: TrackedFile) -> None:
-        """Open a file again that was closed because there were so many; it is over where it is gone."""
+        """Open a file again that was closed by `OPEN_FILES`; a removed file is over."""
         found = self._folder.find(file.position())
         if found is not None:
             file.become(found)
@@ -96,7 +96,7 @@ class RotatedLog:
             )
 
     def report_removed(self) -> None:
-        """Report the files that were removed before they were read, and are kept by nothing but being open."""
+        """Report the files that were removed before they were read, and exist only while they are open."""
         for file in self.files:
             if file.unread and (file.is_removed() if file.descriptor >= 0 else not self._is_there(file)):
                 self._report(
@@ -122,7 +122,7 @@ class RotatedLog:
         return found is not None
 
     def _check_file(self, last: TrackedFile) -> TrackedFile:
-        """See whether the last file was cut; return the one that is the last then."""
+        """Check whether the last file was truncated; return the last file after that."""
         if last.descriptor < 0:
             return last
         was_empty = not last.head
@@ -130,13 +130,13 @@ class RotatedLog:
             self.cut(last)
         elif (
             was_empty and self._folder.has_changed() and last.has_name(self._path)
-        ):  # what it held for a moment may have been copied and cut
+        ):  # its content may have been copied and truncated meanwhile
             self.files.pop()
             self._append(last)
         return self.files[-1]
 
     def _check_left(self) -> None:
-        """Report what was written to the last file that was left, after it was."""
+        """Report bytes that were written to the last finished file after its end was read."""
         left = self._left
         if left is None or left.descriptor < 0:
             return
@@ -152,18 +152,20 @@ class RotatedLog:
             )
 
     def _replace(self) -> None:
-        """Read the file that has the name now behind those that had it before."""
+        """Append the file that has the name now."""
         last = self.files[-1] if self.files else None
         try:
             file = TrackedFile.open(self._path)
-        except MissingFile:  # between renaming and creating
+        except MissingFile:  # between the rename and the new file
             raise
         except CannotOpen:
             if last is None:
                 raise
-            last.replaced_at = last.replaced_at or self._clock()  # what is left of it comes first
+            last.replaced_at = last.replaced_at or self._clock()  # the rest of it comes first
             return
-        if any(file.identity == other.identity and other.descriptor >= 0 for other in self.files):  # named as before
+        if any(
+            file.identity == other.identity and other.descriptor >= 0 for other in self.files
+        ):  # it was renamed back
             file.close()
             return
         if last is not None:
@@ -171,12 +173,12 @@ class RotatedLog:
         self._append(file)
 
     def _append(self, file: TrackedFile) -> None:
-        """Read a file behind those before it, and behind those that came and went since the last look."""
+        """Append a file, after the files that appeared and were rotated since the last check."""
         missed = self._folder.missed([*self.files, file])
         if file.has_name(self._path):
             self._extend(missed)
             self.files.append(file)
-        else:  # it was rotated as well, before some of those that were missed
+        else:  # it was rotated, too, before some of the missed files
             file.replaced_at = self._clock()
             self._insert(file)
             self._extend(missed)
@@ -198,7 +200,7 @@ class RotatedLog:
             self._insert(file)
 
     def _insert(self, file: TrackedFile) -> None:
-        """Put a file where it comes in order, but behind all of which something was read."""
+        """Insert a file by its age, after all files that were begun."""
         position = len(self.files)
         while (
             position and not self.files[position - 1].offset and self._age(self.files[position - 1]) > self._age(file)
@@ -211,7 +213,7 @@ class RotatedLog:
         if live is not None and live.identity == (position.device, position.inode) and live.is_at(position):
             live.offset = position.offset
             if live.begins_line():
-                if not position.head_bytes:  # what it has held since may have been copied and cut
+                if not position.head_bytes:  # its content since then may have been copied and truncated
                     self._extend(self._folder.since((position.modified_ns, _FIRST, ""), [live]))
                 self.files.append(live)
                 return
@@ -219,7 +221,7 @@ class RotatedLog:
         self._read_first(position, [] if live is None else [live])
 
     def _read_first(self, position: Position, live: list[TrackedFile]) -> None:
-        """Read what is left of the file of a position, and the files since then, before the one that has the name."""
+        """Read the rest of the file of a position and the files since then, before the file that has the name."""
         found = self._folder.find(position)
         age = (position.modified_ns, _FIRST, "")
         if found is None:
@@ -247,7 +249,7 @@ class RotatedLog:
 
 
 _FIRST: Final = -(10**9)
-"""Before every file that was changed at the same time."""
+"""Before every file with the same time of change."""
 
 
 def _size(count: int) -> str:

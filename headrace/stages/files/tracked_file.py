@@ -1,4 +1,4 @@
-"""The first bytes of a file: they tell it from another one that got its number, and a copy from the file it is of."""
+"""Files identified by inode and first bytes: these tell a reused inode, and a copy from its original."""
 
 import bz2
 import gzip
@@ -16,7 +16,7 @@ from headrace.stages.errors import CannotOpen
 from headrace.stages.files.chunks import Position, is_lasting, open_file
 
 HEAD_BYTES: Final = 4096
-"""Several lines of a log, whose times differ; read at each look, in a microsecond or two."""
+"""Several lines of a log with different times. Read at each check, which takes about 2 µs."""
 
 _OPENERS: Final[Mapping[str, Callable[[str], BufferedIOBase | FileIO]]] = {
     ".gz": gzip.GzipFile,
@@ -31,7 +31,7 @@ def read_head(file: int) -> bytes:
 
 
 def head_of(path: str) -> bytes | None:
-    """Return the first bytes of a file, of what is compressed in it where it is; None where they cannot be read."""
+    """Return the first bytes of a file, uncompressed; None when they cannot be read."""
     opener = _OPENERS.get(Path(path).suffix, FileIO)
     with suppress(OSError, EOFError, lzma.LZMAError, zlib.error), opener(path) as file:
         return file.read(HEAD_BYTES)
@@ -39,24 +39,24 @@ def head_of(path: str) -> bytes | None:
 
 
 def are_alike(one: bytes, other: bytes) -> bool:
-    """Tell whether two heads may be those of the same bytes, of which one was read when there were fewer."""
+    """Tell whether one head may be an earlier, shorter head of the other file."""
     return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
 def head_hash(head: bytes) -> str:
-    """Return a short text that stands for a head."""
+    """Return a hash of a head."""
     return hashlib.blake2b(head, digest_size=16).hexdigest()
 
 
 Identity = tuple[int, int]
-"""The device of a file, and its number there."""
+"""The device and the inode of a file."""
 
 
 class TrackedFile:
-    """A file that is read from `offset` on; `descriptor` is -1 while it is not open.
+    """A file that is read from `offset` on; `descriptor` is -1 while it is closed.
 
-    `size` is what it had at the last look, `replaced_at` when another file was seen to have its name. `is_over` says
-    that there is nothing to read in it any more.
+    `size` is its size at the last check, `replaced_at` the time when another file had its name. With `is_over` there is
+    nothing more to read in it.
     """
 
     def __init__(self, path: str, descriptor: int, offset: int = 0) -> None:
@@ -84,11 +84,11 @@ class TrackedFile:
 
     @property
     def unread(self) -> int:
-        """How many bytes had not been read at the last look."""
+        """Unread bytes at the last check."""
         return max(0, self.size - self.offset)
 
     def check(self) -> bool:
-        """Note how large it is; False, and nothing noted, where what was read, or was there before, was cut off."""
+        """Update the size; return False, with nothing updated, when the file was truncated."""
         status = os.fstat(self.descriptor)
         head = read_head(self.descriptor)
         if status.st_size < self.offset or not head.startswith(self.head):
@@ -97,44 +97,44 @@ class TrackedFile:
         return True
 
     def read(self, most: int) -> bytes | None:
-        """Return the next bytes, none at the end, or None where what was read before was cut off."""
+        """Return the next bytes, none at the end, or None when the file was truncated."""
         if len(self.head) < HEAD_BYTES and not self.check():
             return None
         data = os.pread(self.descriptor, most, self.offset)
         if not self.check():
-            return None  # the bytes may be of what was written since
+            return None  # the bytes may have been written after the truncation
         self.offset += len(data)
         self.size = max(self.size, self.offset)
         return data
 
     def begins_line(self) -> bool:
-        """Tell whether a line begins where it is read on."""
+        """Tell whether a line begins at `offset`."""
         return self.offset == 0 or os.pread(self.descriptor, 1, self.offset - 1) == b"\n"
 
     def position(self) -> Position:
-        """Return where it is read on."""
+        """Return the position at `offset`."""
         if self._hash[0] != self.head:
             self._hash = (self.head, head_hash(self.head))
         return Position(*self.identity, self.offset, self.modified_ns, len(self.head), self._hash[1])
 
     def is_at(self, position: Position) -> bool:
-        """Tell whether it holds the bytes that come before a position, whatever its number is."""
+        """Tell whether it has the bytes before a position, under any inode."""
         head = read_head(self.descriptor)[: position.head_bytes]
         return self.size >= position.offset and head_hash(head) == (position.head_hash or head_hash(b""))
 
     def become(self, other: "TrackedFile") -> None:
-        """Go on in another file that holds the same bytes; `other` must not be used afterwards."""
+        """Go on in another file with the same bytes; `other` must not be used afterwards."""
         self.path, self.descriptor, self.identity = other.path, other.descriptor, other.identity
         self.head, self.size, self.modified_ns = other.head, other.size, other.modified_ns
 
     def close(self) -> None:
-        """Close it; what is known of it stays."""
+        """Close it; its attributes stay."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
         self.descriptor = -1
 
     def is_removed(self) -> bool:
-        """Tell whether no name leads to it any more."""
+        """Tell whether it was removed."""
         return os.fstat(self.descriptor).st_nlink == 0
 
     def has_name(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a metric of `count_metrics` is, as an entry of its list says."""
+"""Counts events in metrics of the user."""
 
 import math
 from collections import Counter
@@ -26,11 +26,11 @@ from headrace.telemetry.counts import LABEL_SETS_LIMIT, Family, FamilySpec, Labe
 from headrace.telemetry.events import LOG
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Prometheus' own: made for seconds of requests."""
+"""Prometheus' defaults, made for the seconds of requests."""
 
 
 def _with_total(name: str) -> str:
-    """Return a counter's name with the right ending, which a slip of the last word may be.
+    """Return a counter's name with the suffix `_total`; a misspelt suffix is replaced.
 
     >>> _with_total("shop_totl"), _with_total("shop_orders"), _with_total("shop_total_orders")
     ('shop_total', 'shop_orders_total', 'shop_total_orders_total')
@@ -40,24 +40,24 @@ def _with_total(name: str) -> str:
 
 
 class MetricEntry(Options):
-    """One metric: `counter`, `gauge` or `histogram` gives its name, as it is exported."""
+    """One metric: the key `counter`, `gauge` or `histogram` gives its kind and its exported name."""
 
     counter: MetricNameField | None = Field(default=None, description="Adds `value` for each event; ends with _total.")
-    gauge: MetricNameField | None = Field(default=None, description="Holds `value` of the latest event.")
+    gauge: MetricNameField | None = Field(default=None, description="Has the `value` of the latest event.")
     histogram: MetricNameField | None = Field(default=None, description="Counts events by `value`, in buckets.")
-    value: ExpressionField | None = Field(default=None, description="A finite number; 1 for a counter unless given.")
+    value: ExpressionField | None = Field(default=None, description="A finite number; the default for a counter is 1.")
     labels: dict[LabelNameField, ExpressionField] = Field(
-        default={}, description="Label names and expressions; a value becomes text, None the empty one."
+        default={}, description="Label names and expressions; values become text, None an empty text."
     )
-    help: str | None = Field(default=None, description="What the metric tells, for those who read it.")
+    help: str | None = Field(default=None, description="The description of the metric.")
     buckets: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = Field(
         default=None,
         min_length=1,
-        description="A histogram's upper bounds, ascending, without the last, which is +Inf.",
+        description="A histogram's upper bounds, ascending, without +Inf.",
     )
     limit: Annotated[CountField, Field(ge=1)] = Field(
         default=LABEL_SETS_LIMIT,
-        description="The most label sets that are kept; samples of others count as `other`, and of a gauge left out.",
+        description="The most label sets. Samples of further sets count as `other`; those of a gauge are dropped.",
     )
 
     @field_validator("counter")
@@ -88,13 +88,13 @@ class MetricEntry(Options):
 
     @property
     def kind(self) -> MetricKind:
-        """What the metric is."""
+        """The kind of the metric."""
         if self.counter is not None:
             return "counter"
         return "histogram" if self.gauge is None else "gauge"
 
     def spec(self, stage: str) -> FamilySpec:
-        """Return the metric as it is declared; without `help` it tells which stage counts it."""
+        """Return the family of the metric; its default help names the stage."""
         return FamilySpec(
             kind=self.kind,
             name=str(self.counter or self.gauge or self.histogram),
@@ -114,19 +114,19 @@ _FURTHER: Final[Mapping[MetricKind, str]] = {
     "histogram": "counted with `other` for each label",
     "gauge": "left out",
 }
-"""What happens to the samples of label sets beyond the limit."""
+"""The log text about samples of label sets beyond the limit, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What a batch says to one metric: for each event its label set, and its number (None: all of them are 1)."""
+    """The samples of a batch for one metric: for each event its label set and its number (None: all are 1)."""
 
     labels: list[LabelValues]
     numbers: list[float] | None
 
 
 class MetricRecorder:
-    """One metric, and how it reads events: first `read` a batch, which may raise; then `record` it, which does not."""
+    """Counts events in one metric: `read` a batch first, which may raise; then `record` the samples, which cannot."""
 
     def __init__(self, entry: MetricEntry, family: Family, stage: str) -> None:
         self._family = family
@@ -142,7 +142,7 @@ class MetricRecorder:
         self.record = records[entry.kind]
 
     def read(self, events: list[object]) -> Samples:
-        """Return what the events say. Raises `BadValue` or `EvaluationError` if one of them does not fit."""
+        """Return the samples of events. Raises `BadValue` or `EvaluationError` if one does not fit."""
         numbers = None if self._value is None else self._numbers(self._value.column(events))
         columns = [_texts(label.column(events)) for label in self._labels]
         labels: list[LabelValues] = list(zip(*columns, strict=True)) if columns else [()] * len(events)
@@ -176,7 +176,7 @@ class MetricRecorder:
                 self._refused(1)
 
     def _refused(self, count: int) -> None:
-        """Count the samples of a label set that the family has refused once; say so the first time."""
+        """Count samples of a refused label set, and log the first time."""
         family = self._family
         if family.refused == 1:
             LOG.warning(
@@ -195,17 +195,17 @@ class MetricRecorder:
         return [self._number(value) for value in values]
 
     def _are_plain(self, values: list[object]) -> bool:
-        """Whether all are numbers as they should be, found out at once for the whole batch."""
+        """Tell whether all values are valid numbers, in one step for the batch."""
         if not NUMBERS.issuperset(map(type, values)):
             return False
         numbers = cast("list[float]", values)
         try:
             return math.isfinite(sum(numbers)) and not (self._is_counter and min(numbers, default=0) < 0)
-        except OverflowError:  # a whole number beyond all floats
+        except OverflowError:  # an integer too large for a float
             return False
 
     def _number(self, value: object) -> float:
-        """Return one number, or raise what is wrong with it."""
+        """Return one value as a number. Raises `BadValue`."""
         name = self._family.spec.name
         if isinstance(value, str):
             raise BadValue(name, "is text: write float() around it")
@@ -223,7 +223,7 @@ class MetricRecorder:
 
 
 def _texts(values: list[object]) -> list[str]:
-    """Return label values as text; where all are plain ones, in a few steps for all of them together."""
+    """Return label values as text; in a few steps for the batch when all are plain."""
     kinds = set(map(type, values))
     if kinds <= PLAIN:
         texts = cast("list[str]", values) if kinds == {str} else list(map(str, values))
@@ -237,19 +237,19 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value).encode(errors="replace").decode()  # half a surrogate pair could not be exported
+    return str(value).encode(errors="replace").decode()  # half a surrogate pair cannot be exported
 
 
 class CountMetricsOptions(Options):
     """Which metrics to count."""
 
-    metrics: list[MetricEntry] = Field(min_length=1, description="The metrics, each with a name of its own.")
+    metrics: list[MetricEntry] = Field(min_length=1, description="The metrics, each with its own name.")
 
 
 class CountMetrics(Consumer[object], StageType):
-    """Counts every event in all of its metrics, or, where one of them cannot read it, fails it and counts it in none.
+    """Counts every event in all metrics. An event that one metric cannot read fails, and is counted in none.
 
-    The metrics are exported under their names as written, with the user's labels alone, and survive restarts.
+    The metrics are exported under the given names, with the user's labels only, and survive restarts.
     """
 
     Options: ClassVar[type[BaseModel]] = CountMetricsOptions
@@ -271,7 +271,7 @@ class CountMetrics(Consumer[object], StageType):
     def handle_events(self, events: list[object]) -> None:
         try:
             read = [self._read(events)]
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
             read = apply_to_events(lambda event: self._read([event]), events, self.fail_at)
         for by_recorder in read:
             for recorder, samples in zip(self._meters, by_recorder, strict=True):

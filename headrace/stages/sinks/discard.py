@@ -10,11 +10,11 @@ from headrace.stages.options import Options, StageType
 
 
 class DiscardOptions(Options):
-    """Nothing is to be said."""
+    """No options."""
 
 
 class Discard(Consumer[object], StageType):
-    """The end of a branch that nobody reads; its events are handled, and not counted as discarded."""
+    """Ends a branch whose events are not needed; they count as handled, not as discarded."""
 
     Options: ClassVar[type[BaseModel]] = DiscardOptions
     takes_messages: ClassVar[bool] = True

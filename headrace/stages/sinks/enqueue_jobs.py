@@ -15,30 +15,30 @@ from headrace.stages.options import CountField, DurationField, Options, StageTyp
 
 
 class EnqueueJobsOptions(Options):
-    """Which worker is to run, and with what."""
+    """The worker, its arguments, and options of the jobs."""
 
     worker: WorkerField = Field(description="The name of the worker.")
     args: ArgsField = Field(
-        default_factory=no_args, description="Its arguments by name, each an expression that reads the event."
+        default_factory=no_args, description="The worker's arguments by name, as expressions over the event."
     )
     unique: UniqueOptions | None = Field(
         default=None,
-        description="When a job is a double and left out, as in {keys: [sku]}; as the worker says without.",
+        description="When a job is a duplicate and not inserted, as in {keys: [sku]}. Default: the worker's.",
     )
     schedule_in: DurationField | None = Field(default=None, description="How long the jobs wait, as in 10m.")
     queue: str | None = Field(
-        default=None, min_length=1, max_length=127, description="The queue; the worker's without."
+        default=None, min_length=1, max_length=127, description="The queue. Default: the worker's."
     )
     priority: Annotated[CountField, Field(ge=0, le=9)] | None = Field(
-        default=None, description="From 0, the most urgent, to 9; the worker's without."
+        default=None, description="From 0, the most urgent, to 9. Default: the worker's."
     )
-    tags: tuple[str, ...] = Field(default=(), description="Tags of the jobs; the worker's where none are named.")
+    tags: tuple[str, ...] = Field(default=(), description="Tags of the jobs. Default: the worker's.")
 
 
 class EnqueueJobs(Consumer[object], StageType):
-    """Inserts the jobs of a batch in one transaction; the batch is handled once they are durable, and not before.
+    """Inserts the jobs of a batch in one transaction; the batch is handled once they are durable.
 
-    An event whose arguments do not fit the worker fails alone; a store that cannot be written is a crash.
+    An event whose arguments do not fit the worker fails alone; a store that cannot be written crashes the stage.
     """
 
     Options: ClassVar[type[BaseModel]] = EnqueueJobsOptions
@@ -46,7 +46,7 @@ class EnqueueJobs(Consumer[object], StageType):
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: EnqueueJobsOptions, jobs: Jobs) -> None:
-        """Raises `BadWorker` for words that its jobs cannot have."""
+        """Raises `BadWorker` for options that the worker does not allow."""
         self._jobs = jobs
         self._args = options.args
         unique = options.unique.unique() if options.unique else None

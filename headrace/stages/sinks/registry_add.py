@@ -15,9 +15,9 @@ from headrace.stages.options import StageType
 
 
 class RegistryAdd(Consumer[object], StageType):
-    """Adds the keys of a batch in one transaction; a key whose work was started, and has not failed, is left as it is.
+    """Adds the keys of a batch in one transaction; a key whose work was started, and has not failed, is unchanged.
 
-    An event whose key does not fit the worker fails alone; a store that cannot be written is a crash.
+    An event whose key does not fit the worker fails alone; a store that cannot be written crashes the stage.
     """
 
     Options: ClassVar[type[BaseModel]] = RegistryOptions

@@ -57,7 +57,7 @@ def _status(value: object) -> str:
 
 
 class SendHttpOptions(Options):
-    """Where to send, and what."""
+    """Where to send events, and in which format."""
 
     url: Annotated[str, AfterValidator(_url)] = Field(description="Where events are sent, http:// or https://.")
     method: Literal["POST", "PUT", "PATCH"] = Field(default="POST", description="The method of the requests.")
@@ -65,33 +65,33 @@ class SendHttpOptions(Options):
         default={}, description="Headers of each request; their values are never shown."
     )
     encode: Literal["json", "ndjson"] = Field(
-        default="json", description="json: the event; ndjson: a line, or of a list one for each of its items."
+        default="json", description="json: the event; ndjson: one line, or one line for each item of a list."
     )
     success: Annotated[tuple[Annotated[str, BeforeValidator(_status)], ...], BeforeValidator(_listed)] = Field(
-        default=("2xx",), min_length=1, description="The statuses that mean an event has come there: 2xx, or 409."
+        default=("2xx",), min_length=1, description="The statuses of success: 2xx, or 409."
     )
     request_timeout: Annotated[DurationField, Field(gt=0)] = Field(
         default=10.0, description="How long one request may take, its answer included."
     )
     max_connections: Annotated[CountField, Field(ge=1)] = Field(
-        default=10, description="How many connections are kept to the peer."
+        default=10, description="The most connections to the peer."
     )
     idempotency_key: ExpressionField | None = Field(
-        default=None, description="What is sent as Idempotency-Key, the same in every try: event.id."
+        default=None, description="The Idempotency-Key, the same for every attempt: event.id."
     )
 
 
 class MissingClient(Unrecoverable):
-    """What sends requests is not installed."""
+    """The HTTP client is not installed."""
 
     def __init__(self) -> None:
         super().__init__("send_http needs httpx2, which is not installed: pip install 'headrace[http]'")
 
 
 class SendHttp(Consumer[object], StageType):
-    """Sends a request for each event, a list as one; it is done once the peer has answered with a success.
+    """Sends one request for each event (a list is one event); the event is done when the peer answers with success.
 
-    What is no success fails the event: `PeerSilent`, `PeerBusy` or `PeerRefused`. Without `retry` it is tried once.
+    Other answers fail the event: `PeerSilent`, `PeerBusy` or `PeerRefused`. Without `retry` it is tried once.
     """
 
     Options: ClassVar[type[BaseModel]] = SendHttpOptions

@@ -1,4 +1,4 @@
-"""Prints events, so that a person can see them."""
+"""Prints events."""
 
 import json
 import os
@@ -32,10 +32,9 @@ class ShowOptions(Options):
 
 
 class Show(Consumer[object], StageType):
-    """Prints each event as one line of JSON; what JSON has no word for is printed as Python writes it.
+    """Prints each event as one line of JSON; values that JSON does not have are printed as in Python.
 
-    Once nobody reads the output any more, the run ends with `ReaderClosed`: nobody would see what it took further.
-    Printing happens in a thread.
+    When the reader of the output is gone, the run ends with `ReaderClosed`. Printing happens in a thread.
     """
 
     Options: ClassVar[type[BaseModel]] = ShowOptions
@@ -43,7 +42,7 @@ class Show(Consumer[object], StageType):
     one_to_one: ClassVar[bool] = True
 
     def __init__(self, options: ShowOptions, stream: TextIO | None = None) -> None:
-        """Print to `stream`, or to what is standard output when the stage starts."""
+        """Print to `stream`, or to the standard output at the start of the stage."""
         self._given = stream
         self._left = sys.maxsize if options.limit is None else options.limit
         self._stream: TextIO
@@ -100,12 +99,12 @@ class Show(Consumer[object], StageType):
 def _line(event: object) -> str:
     try:
         return f"{_JSON.encode(event)}\n"
-    except (TypeError, ValueError, RecursionError):  # keys that are no text; an event that holds itself
+    except (TypeError, ValueError, RecursionError):  # keys that are no text; an event that contains itself
         return f"{event!r}\n"
 
 
 def _silence(stream: TextIO) -> None:
-    """Let what the stream still holds go nowhere: Python would complain about the pipe once more at its exit."""
+    """Discard the unwritten output: Python would report the broken pipe once more at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

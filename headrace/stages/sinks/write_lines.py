@@ -1,4 +1,4 @@
-"""Writes events as lines at the end of a file."""
+"""Appends events as lines to a file."""
 
 import math
 import time
@@ -41,15 +41,15 @@ def _sync(value: object) -> float | None:
 
 
 class RotateOptions(Options):
-    """When the file is set aside, as `path.1`, and begun anew."""
+    """When to rotate: the file becomes `path.1`, and a new one is begun."""
 
     size: Annotated[SizeField, Field(ge=1)] | None = Field(
-        default=None, description="Once it is as large as this, as in 100MiB; checked before each batch."
+        default=None, description="The size at which it is rotated, as in 100MiB; checked before each batch."
     )
     every: Annotated[DurationField, Field(gt=0)] | None = Field(
-        default=None, description="Once so much time has begun anew, as in 1d: at midnight, UTC."
+        default=None, description="The period after which it is rotated, as in 1d: at midnight, UTC."
     )
-    keep: Annotated[CountField, Field(ge=0)] = Field(default=7, description="How many are kept that were set aside.")
+    keep: Annotated[CountField, Field(ge=0)] = Field(default=7, description="How many rotated files are kept.")
 
     @model_validator(mode="after")
     def _has_one(self) -> "RotateOptions":
@@ -58,21 +58,21 @@ class RotateOptions(Options):
         return self
 
     def rotation(self) -> Rotation:
-        """Return what the file takes."""
+        """Return the rotation of the file."""
         return Rotation(self.size, self.every, self.keep)
 
 
 class WriteLinesOptions(Options):
-    """Where to write, and what."""
+    """Which file to write, and in which format."""
 
-    path: PathField = Field(description="The file to append to, made if need be; - for standard output.")
-    encode: EncodeName = Field(default="json", description="What a line holds: the event as JSON, or as its text.")
+    path: PathField = Field(description="The file to append to, created if missing; - for standard output.")
+    encode: EncodeName = Field(default="json", description="The format of a line: the event as JSON, or as text.")
     rotate: RotateOptions | None = Field(
-        default=None, description="When the file is set aside and begun anew, as in {size: 100MiB, keep: 7}."
+        default=None, description="When to rotate the file, as in {size: 100MiB, keep: 7}."
     )
     fsync: Annotated[float | None, PlainValidator(_sync, json_schema_input_type=str)] = Field(
         default=None,
-        description="When lines outlast a power cut: never by itself, with each batch, or so often, as in 1s.",
+        description="When to flush to the disk: never, with each batch, or at an interval, as in 1s.",
     )
 
     @model_validator(mode="after")
@@ -83,10 +83,10 @@ class WriteLinesOptions(Options):
 
 
 class WriteLines(Consumer[object], StageType):
-    """Writes a line for each event; a batch is handled once the operating system has it, and not before.
+    """Writes a line for each event; a batch is handled once the operating system has it.
 
     With `fsync: batch` it is handled once the disk has it. Writing happens in a thread. An event that cannot be a line
-    fails alone; a file that takes nothing more is a crash.
+    fails alone; a file that cannot be written crashes the stage.
     """
 
     Options: ClassVar[type[BaseModel]] = WriteLinesOptions

@@ -16,24 +16,22 @@ from headrace.stages.sql.urls import DatabaseField, NameField, database_of
 
 
 class WriteSqlOptions(Options):
-    """Where to write, and what."""
+    """Which table and columns to write."""
 
     database: DatabaseField = Field(
         description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
     )
-    table: NameField = Field(description="The table, with its schema before a dot or not.")
+    table: NameField = Field(description="The table, as in orders or shop.orders.")
     columns: dict[NameField, ExpressionField] = Field(
         min_length=1, description="Each column's value, an expression that reads the event."
     )
     on_conflict: OnConflict = Field(
         default="fail",
-        description="What becomes of a row whose key is there: it fails, is left out, or replaces it.",
+        description="For a row whose key exists: fail, skip the row, or update the existing one.",
     )
-    key: tuple[NameField, ...] = Field(
-        default=(), description="The columns that make a row one that is there already; for `on_conflict: update`."
-    )
+    key: tuple[NameField, ...] = Field(default=(), description="The columns of the key; for `on_conflict: update`.")
     setup: str | None = Field(
-        default=None, description="Statements that are run at the start, such as create table if not exists."
+        default=None, description="Statements to run at the start, such as create table if not exists."
     )
 
     @model_validator(mode="after")
@@ -47,14 +45,14 @@ class WriteSqlOptions(Options):
 
 
 class _Probe:
-    """Asks the stage to try to connect."""
+    """A message to the stage: try to connect."""
 
 
 class WriteSql(Consumer[object], StageType):
-    """Writes each batch in one transaction; an event is done once that is committed.
+    """Writes each batch in one transaction; its events are done when it is committed.
 
-    A row that the database refuses fails its event alone. Until a PostgreSQL can be reached for the first time, the
-    stage waits for it. Afterwards a database that cannot be used is a crash, or, with `retry`, tried again.
+    A row that the database refuses fails its event alone. At the start the stage waits until PostgreSQL can be reached.
+    Later a database that cannot be used crashes the stage, or, with `retry`, is tried again.
     """
 
     Options: ClassVar[type[BaseModel]] = WriteSqlOptions

@@ -1,1 +1,1 @@
-"""Sources: stages that bring events in."""
+"""Sources: stages that emit events from outside the pipeline."""

@@ -1,4 +1,4 @@
-"""A door for Python: emits what a program around the pipeline hands in."""
+"""Emits the events that Python code passes in."""
 
 from typing import ClassVar
 
@@ -9,14 +9,14 @@ from headrace.stages.options import Options, StageType
 
 
 class EmitOptions(Options):
-    """There is nothing to say."""
+    """No options."""
 
 
 class Emit(Inbox[object], StageType):
-    """Emits what `pipeline.stage(name).emit`, `emit_nowait` and `pipeline.emit_threadsafe` hand in.
+    """Emits the events passed to `pipeline.stage(name).emit`, `emit_nowait` and `pipeline.emit_threadsafe`.
 
-    The caller waits while no consumer asks and the buffer is full. The stage ends when the run is drained, or when
-    `handle.ref` is asked to `complete`.
+    `emit` waits while there is no demand and the buffer is full. The stage ends when the run drains, or when
+    `handle.ref` is called to `complete`.
     """
 
     Options: ClassVar[type[BaseModel]] = EmitOptions

@@ -1,4 +1,4 @@
-"""Generates events: whole numbers from 0, or what a template makes of them."""
+"""Generates events: whole numbers from 0, or a template filled with them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,23 +14,25 @@ from headrace.stages.options import CountField, Options, RateField, StageType, T
 from headrace.units import TokenBucket
 
 TICK_SECONDS: Final = 0.001
-"""Timers are no finer than this; at higher rates several events come at a tick."""
+"""The resolution of timers; at higher rates several events are emitted at a tick."""
 
 
 class GenerateOptions(Options):
-    """What to generate; without `count` it never ends."""
+    """How many events to generate, and how fast; without `count` the stage never ends."""
 
     count: CountField | None = Field(default=None, ge=0, description="How many events, then the stage completes.")
-    rate: RateField | None = Field(default=None, description="Events per time, as in 100/s; as fast as asked without.")
+    rate: RateField | None = Field(
+        default=None, description="Events per time, as in 100/s. Without: as fast as demand."
+    )
     template: TemplateField | None = Field(
-        default=None, description="What each event is; in it `event.n` counts from 0. The plain number without."
+        default=None, description="The template of an event; `event.n` counts from 0. Without: the number itself."
     )
 
 
 class Generate(Producer[object], StageType):
-    """Emits as many events as are asked for, and no faster than `rate` allows.
+    """Emits as many events as there is demand for, at most at `rate`.
 
-    An event whose template fails is discarded alone, and another takes its place.
+    An event whose template fails is discarded, and the next number replaces it.
     """
 
     Options: ClassVar[type[BaseModel]] = GenerateOptions

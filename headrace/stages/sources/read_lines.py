@@ -1,4 +1,4 @@
-"""Reads lines: of a file, of many files, of standard input, or of a file that others still write."""
+"""Reads lines of a file, of many files, of standard input, or of a file that still grows."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -17,24 +17,24 @@ from headrace.stages.options import Options, PathField, SizeField, StageType, re
 from headrace.telemetry.events import LOG
 
 MAX_LINE_BYTES: Final = 1024 * 1024
-"""A line of more bytes is more likely a wrong file than an event."""
+"""A longer line is more likely a wrong file than an event."""
 
 
 class ReadLinesOptions(Options):
-    """What to read, and what its lines hold."""
+    """Which files to read, and how to decode their lines."""
 
     path: PathField = Field(
         description="A file, a pattern such as logs/*.jsonl or logs/**/*.csv, or - for standard input."
     )
     decode: DecodeName = Field(
-        default="text", description="What a line holds: text as it is, a JSON value, or a CSV record below a header."
+        default="text", description="The format of a line: text, a JSON value, or a CSV record below a header."
     )
     follow: bool = Field(
         default=False,
-        description="Whether to go on at the file's end, through rotation and truncation, and to wait for the file.",
+        description="Whether to wait for the file, and follow it through rotation and truncation.",
     )
     on_error: Literal["stop", "skip"] = Field(
-        default="stop", description="Whether a line that cannot be decoded ends the run, or is left out and counted."
+        default="stop", description="Whether a line that cannot be decoded ends the run, or is skipped and counted."
     )
     max_line_bytes: Annotated[SizeField, Field(ge=1)] = Field(
         default=MAX_LINE_BYTES, description="The size of the longest line that is read, as in 1MiB."
@@ -42,15 +42,13 @@ class ReadLinesOptions(Options):
 
     checkpoint: PathField | None = Field(
         default=None,
-        description="A file that keeps how far a followed file has gone through, so that the next run begins there.",
+        description="A file that stores how far a followed file is done, so that the next run begins there.",
     )
 
     delimiter: str = Field(
-        default=",", min_length=1, max_length=1, description="What separates the fields of CSV, as in ; or a tab."
+        default=",", min_length=1, max_length=1, description="The separator of CSV fields, as in ; or a tab."
     )
-    columns: tuple[str, ...] = Field(
-        default=(), description="The names of CSV's fields, for files whose first line does not name them."
-    )
+    columns: tuple[str, ...] = Field(default=(), description="The names of the CSV fields, for files without a header.")
 
     @model_validator(mode="after")
     def _fits_csv(self) -> "ReadLinesOptions":
@@ -85,10 +83,10 @@ def _decoder_of(options: ReadLinesOptions) -> LineDecoder:
 
 
 class ReadLines(Producer[object], StageType):
-    """Emits what the lines hold, in order, and completes at the end of the last file.
+    """Emits the decoded lines in order, and completes at the end of the last file.
 
-    Files are read in a thread, one chunk ahead of the one that is emitted; of a pipe nothing is read ahead. With a
-    `checkpoint` a followed file's lines are messages: what has gone through is not read again by the next run.
+    Files are read in a thread, one chunk ahead of the emitted one; pipes are not read ahead. With a `checkpoint` the
+    lines of a followed file are messages, and the next run reads no line again whose event is done.
     """
 
     Options: ClassVar[type[BaseModel]] = ReadLinesOptions
@@ -135,7 +133,7 @@ class ReadLines(Producer[object], StageType):
     def handle_drain(self) -> None:
         self._reader.wake()
         self._count_losses()
-        if not self._is_lasting:  # lines that were taken out of a pipe cannot be read again
+        if not self._is_lasting:  # lines of a pipe cannot be read again
             self.emit_nowait(self._take(len(self._events)))
             self.discard(int(self._decoder.has_rest), "cancelled")
 
@@ -166,9 +164,9 @@ class ReadLines(Producer[object], StageType):
         return events
 
     async def _next_chunk(self) -> FileChunk | None:
-        """Wait for a chunk, and have the next one of the same file read meanwhile."""
+        """Wait for a chunk, and start to read the next one of the same file."""
         if self._ahead is not None and self._ahead.done():
-            await asyncio.sleep(0)  # the loop gets its turn between two chunks
+            await asyncio.sleep(0)  # lets other tasks run between two chunks
         read = self._ahead or self._thread.call(self._reader.read)
         self._ahead = None
         chunk = await read
@@ -178,19 +176,19 @@ class ReadLines(Producer[object], StageType):
         return chunk
 
     def _count_losses(self) -> None:
-        """Count what the reader could not read any more; it has logged it."""
+        """Count the losses of the reader, which has logged them."""
         for lost in self._reader.take_losses():
             self.count_loss(1, "files")
             self.count_loss(lost, "bytes")
 
     def _take(self, demand: int) -> list[object]:
-        """Take up to `demand` of the events that are there."""
+        """Take up to `demand` decoded events."""
         start, end = self._taken, self._taken + demand
         self._taken = min(end, len(self._events))
         return self._events[start:end]
 
     def _keep(self, decoded: Decoded, chunk: FileChunk) -> None:
-        """Keep what was decoded, all former events being taken, and do with the refused lines as was said."""
+        """Keep the decoded events (all earlier ones were taken), and handle refused lines by `on_error`."""
         self._events, self._taken = decoded.events, 0
         self._is_lasting = chunk.is_lasting
         if decoded.refused:

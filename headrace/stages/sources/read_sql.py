@@ -1,4 +1,4 @@
-"""Reads the rows of a query: once, or those that have come since, again and again."""
+"""Reads the rows of a query: once, or the new rows again and again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,25 +14,26 @@ from headrace.stages.sql.database_link import DatabaseLink
 from headrace.stages.sql.urls import DatabaseField, database_of
 
 CURSOR = "after"
-"""The parameter that stands for the last value of the cursor's column."""
+"""The query parameter with the last value of the cursor column."""
 
 
 class ReadSqlOptions(Options):
-    """What to read, and how often."""
+    """Which rows to read, and how often."""
 
     database: DatabaseField = Field(
         description="The database: sqlite:///var/shop.db, or postgresql://user:password@host/shop."
     )
     query: str = Field(
         min_length=1,
-        description="A select; with `cursor` it has a :after, as in: select * from t where id > :after order by id.",
+        description="A select; with `cursor` it needs :after, as in: select * from t where id > :after order by id.",
     )
     cursor: str | None = Field(
         default=None, min_length=1, description="The column whose last value is the :after of the next query."
     )
     start: int | float | str = Field(default=0, description="The first :after.")
     every: Annotated[DurationField, Field(gt=0)] | None = Field(
-        default=None, description="How often it looks again, once a query gave no more rows; once in all without."
+        default=None,
+        description="How often to query again after a query without rows. Without: the stage completes then.",
     )
 
     @model_validator(mode="after")
@@ -50,10 +51,10 @@ class ReadSqlOptions(Options):
 
 
 class ReadSql(Producer[object], StageType):
-    """Emits each row as a dict, by the names of its columns, in the order of the query; then it completes.
+    """Emits each row as a dict by column names, in the order of the query; then it completes.
 
-    With `cursor` it asks again until a query gives no rows, and with `every` after that, too, until the run drains.
-    While a PostgreSQL cannot be reached, it waits, and goes on where it was.
+    With `cursor` it queries again until a query gives no rows, and with `every` also after that, until the run drains.
+    While PostgreSQL cannot be reached, it waits, and then continues after the last row.
     """
 
     Options: ClassVar[type[BaseModel]] = ReadSqlOptions

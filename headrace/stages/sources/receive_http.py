@@ -1,4 +1,4 @@
-"""Events of the body of a request: all of them, or a sentence that says what is wrong."""
+"""Receives events in HTTP requests."""
 
 import asyncio
 import json
@@ -60,17 +60,17 @@ _TOO_DEEP: Final = HttpAnswer(413, f"The body nests lists and objects more than 
 
 @dataclass(frozen=True, slots=True)
 class BodyEvents:
-    """The events of a body, and an estimate of the memory that they take."""
+    """The events of a body, and an estimate of their memory."""
 
     events: list[object]
     size_bytes: int
 
 
 def decode_body(body: bytes, decode: Decode, max_events: int, max_values: int = MAX_VALUES) -> BodyEvents | HttpAnswer:
-    """Return the events in a body, or why it is refused as a whole.
+    """Return the events of a body, or the answer that refuses the whole body.
 
-    JSON is one event, or a list of events; of NDJSON each line that is not blank is one. Nothing is decoded of a body
-    with more than `max_values` values and keys.
+    JSON is one event or a list of events; in NDJSON each line that is not blank is an event. A body with more than
+    `max_values` values and keys is not decoded.
     """
     values = count_values(body, max_values)
     if values is None:
@@ -97,7 +97,7 @@ def _json_events(body: bytes, max_events: int) -> list[object] | HttpAnswer:
 
 
 def _line_events(body: bytes, max_events: int) -> list[object] | HttpAnswer:
-    # Counted before they are made: millions of short lines would take much more memory than the body.
+    # Counted before decoding: millions of short lines would take much more memory than the body.
     if body.removesuffix(b"\n").count(b"\n") >= max_events:
         return _too_many("lines", "max_events", max_events)
     splitter = LineSplitter(max(1, len(body)))
@@ -115,7 +115,7 @@ def _too_many(what: str, option: str, most: int) -> HttpAnswer:
 
 
 class RecentSizes:
-    """The sizes of the lists that a source emitted, as long as any of their events may wait."""
+    """The sizes of emitted lists of events, kept as long as one of their events may wait."""
 
     def __init__(self) -> None:
         self._lists: deque[tuple[int, int]] = deque()
@@ -154,11 +154,11 @@ MEDIA_TYPES: Final[dict[str, frozenset[bytes]]] = {
         {b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines"}
     ),
 }
-"""The media types of `decode`. A browser lets no page send one of them to another site unasked."""
+"""The media types of `decode`. A browser lets no page send them to another site without asking that site."""
 
 BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies that have not all come.")
 LARGEST_BODIES: Final = 8
-"""How many bodies of the largest size are received at a time; of smaller ones as many as take as many bytes."""
+"""All bodies being received together may take as many bytes as so many bodies of the largest size."""
 
 OUTCOMES: Final = {
     Outcome.DONE: HttpAnswer(200, "All events are done."),
@@ -179,21 +179,21 @@ class ReceiveHttpOptions(Options):
         default="json", description="json: the body is an event, or a list of them; ndjson: each line is an event."
     )
     answer: Literal["accepted", "done"] = Field(
-        default="accepted", description="accepted: 202 at once; done: when it is known what became of the events."
+        default="accepted", description="accepted: 202 at once; done: when the outcome of all events is known."
     )
     token: TokenField | None = Field(
-        default=None, description="What senders have to show; needed where others reach the address."
+        default=None, description="The token that senders must show; required at an address that others can reach."
     )
     max_body: Annotated[SizeField, Field(ge=1)] = Field(
         default=DEFAULT_MAX_BODY, description="The largest body of a request."
     )
     max_events: Annotated[CountField, Field(ge=1)] = Field(
-        default=1000, description="How many events one request may bring; of NDJSON so many lines."
+        default=1000, description="The most events of one request; the most lines of NDJSON."
     )
     max_values: Annotated[CountField, Field(ge=1)] = Field(
-        default=MAX_VALUES, description="How many values and keys the JSON of one request may hold."
+        default=MAX_VALUES, description="The most values and keys in the JSON of one request."
     )
-    rate: RateField | None = Field(default=None, description="How many requests are let in, as in 100/s.")
+    rate: RateField | None = Field(default=None, description="How many requests are accepted, as in 100/s.")
     max_connections: Annotated[CountField, Field(ge=1)] = Field(
         default=500, description="How many connections may be open."
     )
@@ -223,7 +223,7 @@ class ReceiveHttpOptions(Options):
 
 
 class RequestCheck:
-    """Tells from the head of a request whether it may send events: where it goes, and what its body is."""
+    """Checks the head of a request: access, path, method, and the type and length of the body."""
 
     def __init__(self, options: ReceiveHttpOptions) -> None:
         self._options = options
@@ -242,7 +242,7 @@ class RequestCheck:
         return self._body_rejection(head)
 
     def too_large(self) -> HttpAnswer:
-        """Return the answer to a body that is larger than it may be."""
+        """Return the answer to a body larger than `max_body`."""
         limit = format_size(self._options.max_body)
         return HttpAnswer(413, f"The body is larger than {limit} (max_body): send it in pieces.")
 
@@ -283,7 +283,7 @@ class ReceiveHttp(Producer[object], StageType):
         self._server: HttpServer | None = None
         self.emits_messages = options.answer == "done"
         self.port = 0
-        """The port on which it listens, from `init` on."""
+        """The port, once it listens."""
 
     @override
     def acknowledge_when_stored(self) -> None:
@@ -374,7 +374,7 @@ class ReceiveHttp(Producer[object], StageType):
         return None
 
     def _is_too_much(self, size_bytes: int) -> bool:
-        """Tell whether events of that size are too much beside those that the next stage has not handled, if any."""
+        """Tell whether events of this size exceed the limit together with the unhandled events."""
         waiting = self._sizes.total(self.unhandled())
         limit = max(PUSH_BUFFER_BYTES, self.buffer_limit_bytes or 0)
         return waiting > 0 and waiting + size_bytes >= limit

@@ -1,4 +1,4 @@
-"""Binds a UDP socket, or says in one sentence why it cannot be had; and asks the kernel what it has dropped."""
+"""Receives StatsD samples by UDP, and counts the datagrams that the kernel drops."""
 
 import asyncio
 import errno
@@ -23,16 +23,16 @@ from headrace.stages.statsd import GAUGE, GAUGES_LIMIT, BadSample, Gauges, Stats
 from headrace.telemetry.events import LOG
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
-"""Asked of the kernel, which holds as much of a burst, or what `net.core.rmem_max` lets it, and drops the rest.
+"""The requested size of the kernel's receive buffer, limited by `net.core.rmem_max`; it drops datagrams beyond it.
 
-It counts twice as much, and at least 768 bytes for a datagram: some 11,000 of them.
+The kernel doubles it, and counts at least 768 bytes for a datagram: about 11,000 datagrams.
 """
 
 _SO_RCVBUFFORCE: Final = 33
-"""Linux's: as SO_RCVBUF, beyond `net.core.rmem_max`, for those who may."""
+"""Linux: SO_RCVBUF without the limit of `net.core.rmem_max`, for privileged processes."""
 
 _SO_MEMINFO: Final = 55
-"""Linux's, from 4.12 on: nine numbers about a socket's memory; the last one counts the datagrams that were dropped."""
+"""Linux from 4.12: nine numbers about a socket's memory; the last one counts dropped datagrams."""
 
 _MEMINFO: Final = struct.Struct("9I")
 
@@ -46,7 +46,7 @@ _REASONS: Final[Mapping[int, tuple[str, str]]] = {
 
 
 async def bind_udp(address: Address) -> socket.socket:
-    """Return a socket that is bound to `address` and never blocks; raises `CannotOpen`."""
+    """Return a non-blocking socket bound to `address`. Raises `CannotOpen`."""
     called = f"{address} (UDP)"
     try:
         found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
@@ -66,16 +66,13 @@ async def bind_udp(address: Address) -> socket.socket:
 
 
 def close_to_others(bound: socket.socket) -> None:
-    """Take no further datagrams: those that have arrived can still be read."""
+    """Receive no further datagrams; datagrams in the socket can still be read."""
     with suppress(OSError):
-        bound.connect(bound.getsockname())  # from now on it hears itself alone
+        bound.connect(bound.getsockname())  # from now on it receives only its own datagrams
 
 
 def count_dropped(bound: socket.socket) -> int | None:
-    """Return how many datagrams the kernel has dropped, for want of room; None where it does not say (not on Linux).
-
-    The count is modulo 2**32.
-    """
+    """Return how many datagrams the kernel dropped because the buffer was full, modulo 2**32; None except on Linux."""
     if sys.platform != "linux":
         return None
     try:
@@ -93,24 +90,24 @@ def _ask_for_room(bound: socket.socket) -> None:
 
 
 def _is_not_version_4(sockaddr: tuple[object, ...]) -> bool:
-    """A name such as localhost stands for addresses of both versions, and most StatsD clients send to the older one."""
+    """Sorts IPv4 first: localhost has addresses of both versions, and most StatsD clients send to IPv4."""
     return sockaddr[0] is not socket.AF_INET
 
 
 DEFAULT_ADDRESS: Final = Address("127.0.0.1", 8125)
-"""Where StatsD's clients send unless told otherwise."""
+"""The default address of StatsD clients."""
 
 PACKET_BYTES: Final = 65_536
 """More than the longest UDP packet."""
 
 PACKETS_AT_ONCE: Final = 100
-"""Packets read before the loop gets its turn: about a millisecond."""
+"""The most packets read in one iteration of the loop, which takes about a millisecond."""
 
 LAST_ROUNDS: Final = 200
-"""So often is read when a drain begins: more than the kernel holds, and not for ever where packets still come."""
+"""The most reads when a drain begins: enough for all packets in the kernel, and bounded when more arrive."""
 
 SHOWN_BYTES: Final = 80
-"""So much of a bad line is shown."""
+"""The most bytes of a bad line in a message."""
 
 
 class ReceiveStatsdOptions(Options):
@@ -124,12 +121,11 @@ class ReceiveStatsdOptions(Options):
 class ReceiveStatsd(Producer[object], StageType):
     """Emits a dict for each sample: `{name, type, value, rate, tags, at}`.
 
-    `type` is StatsD's code: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or a set's text: a counter's is
-    divided by its sample `rate` already, and a gauge's is what the gauge stands at, so that `+2` and `-2` come as the
-    changed value. `tags` is a dict, in which a tag without a value has an empty one. `at` is the time of arrival, UTC,
-    ISO 8601. What comes while nobody asks is buffered; clients are never held up. With `when_full: block` a full buffer
-    leaves packets with the kernel, which drops what it has no room for. What it drops is counted where it says so, on
-    Linux.
+    `type` is StatsD's code: c, g, ms, h, s, or DogStatsD's d. `value` is a number, or text for a set. A counter is
+    already divided by its sample `rate`. A gauge has its current value: `+2` and `-2` are added to it. `tags` is a
+    dict; a tag without a value has an empty text. `at` is the time of arrival, UTC, ISO 8601. Samples without demand
+    are buffered, and clients never wait. With `when_full: block` a full buffer leaves packets in the kernel, which
+    drops them when its own buffer is full. On Linux dropped packets are counted.
     """
 
     Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
@@ -188,7 +184,7 @@ class ReceiveStatsd(Producer[object], StageType):
             self._socket = None
 
     def _receive(self) -> bool:
-        """Emit what some packets hold; return whether there may be more that can be taken now."""
+        """Emit the samples of some packets; return whether more packets may be ready."""
         if self._socket is not None:
             self._count_dropped(self._socket)
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
@@ -202,7 +198,7 @@ class ReceiveStatsd(Producer[object], StageType):
         return True
 
     def _count_dropped(self, bound: socket.socket) -> None:
-        """Count what the kernel has dropped since it was last asked, and say so once."""
+        """Count the packets that the kernel dropped since the last call, and log the first time."""
         dropped = count_dropped(bound)
         if dropped is None or dropped == self._dropped:
             return
@@ -216,7 +212,7 @@ class ReceiveStatsd(Producer[object], StageType):
         self._dropped = dropped
 
     def _emit_some(self, most: int, at: str) -> int:
-        """Emit what so many packets hold, at most; return how many there were."""
+        """Emit the samples of at most so many packets; return the number of packets."""
         events: list[object] = []
         packets = 0
         while packets < most and (packet := self._packet()) is not None:
@@ -227,7 +223,7 @@ class ReceiveStatsd(Producer[object], StageType):
         return packets
 
     def _wait(self) -> None:
-        """Leave packets with the kernel until there is room."""
+        """Leave packets in the kernel until there is room."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
 
@@ -259,7 +255,7 @@ class ReceiveStatsd(Producer[object], StageType):
             }
 
     def _value(self, sample: StatsdSample) -> float | str | None:
-        """Return the value to emit; None for the change of a gauge that nobody remembers."""
+        """Return the value to emit; None for the change of an unknown gauge."""
         if sample.type != GAUGE or isinstance(sample.value, str):
             return sample.value
         if sample.is_relative:

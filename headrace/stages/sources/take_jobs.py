@@ -1,4 +1,4 @@
-"""Takes the jobs of a queue into a pipeline, whose acknowledgement completes or fails them."""
+"""Takes the jobs of a queue into a pipeline, whose acknowledgements complete or fail them."""
 
 import asyncio
 import random
@@ -24,15 +24,15 @@ class TakeJobsOptions(Options):
     """Which jobs to take."""
 
     queue: QueueField = Field(
-        default="default", description="The queue whose jobs are taken, whatever their workers; `jobs` must not run it."
+        default="default", description="The queue whose jobs are taken, for all workers; `jobs` must not run it."
     )
 
 
 class TakeJobs(Producer[Message[object]], StageType):
-    """Emits jobs, as many as are asked for: an expression reads `event.id`, `event.args.key`, `event.attempt`.
+    """Emits as many jobs as there is demand for. An expression reads `event.id`, `event.args.key`, `event.attempt`.
 
-    A job is completed when all that came of it went through, and tried again after Oban's back-off when anything of it
-    failed, until it has no attempts left. What has not ended when the run does is put back, and costs no attempt.
+    A job is completed when all its events are done. When one fails, the job is retried after Oban's back-off while it
+    has attempts left. A job that has not ended when the run ends is released, which costs no attempt.
     """
 
     Options: ClassVar[type[BaseModel]] = TakeJobsOptions
@@ -67,7 +67,7 @@ class TakeJobs(Producer[Message[object]], StageType):
         self._queue.pause()
 
     async def _pass_on(self, job: Job) -> JobResult:
-        """Emit a job, and wait for what becomes of it."""
+        """Emit a job, and wait for its outcome."""
         if type(job.args) is TornArgs:
             raise torn_args(job.worker)
         acknowledged: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -79,7 +79,7 @@ class TakeJobs(Producer[Message[object]], StageType):
             outcome = await acknowledged
         finally:
             self._out -= 1
-            self._queue.limit = self._out + self._owed  # before its slot is free: nobody has asked for another job
+            self._queue.limit = self._out + self._owed  # before its slot is free: there is no demand for another job
         if outcome is Outcome.DONE:
             return AttemptCompleted()
         return AttemptReleased() if self._is_stopped else _failed(job)

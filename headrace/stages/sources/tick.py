@@ -1,4 +1,4 @@
-"""Emits an event every so often, or at the times of a line of a crontab."""
+"""Emits an event at intervals, or at the times of a crontab line."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.stages.options import DurationField, Options, StageType, refused
 
 CHECK_SECONDS: Final = 30.0
-"""The calendar is looked at so often at least: somebody may set it."""
+"""The longest time between two checks of the clock, which may be set."""
 
 _TICK: Final = "tick"
 
@@ -31,10 +31,10 @@ def _cron(value: str) -> str:
 
 
 class TickOptions(Options):
-    """When: `every` or `cron`."""
+    """When to emit: `every` or `cron`."""
 
     every: Annotated[DurationField, Field(gt=0)] | None = Field(
-        default=None, description="How often, as in 10s; first after one such time."
+        default=None, description="The interval, as in 10s; the first event comes after one interval."
     )
     cron: Annotated[str, AfterValidator(_cron)] | None = Field(
         default=None, description='Five fields, or a nickname such as "@daily".'
@@ -59,16 +59,16 @@ class TickOptions(Options):
 
 
 class Tick(Producer[object], StageType):
-    """Emits `{at, n}`: the time, as text in UTC, at which it was due, and the number of the event, from 0.
+    """Emits `{at, n}`: the time when the event was due, as text in UTC, and its number, from 0.
 
-    A time that was missed, because the loop was held, the machine slept, or the buffer was full with
-    `when_full: block`, is not made up for. It ends with the run's drain.
+    Missed times are skipped: while the loop was held, the machine slept, or the buffer was full with
+    `when_full: block`. The stage ends when the run drains.
     """
 
     Options: ClassVar[type[BaseModel]] = TickOptions
 
     def __init__(self, options: TickOptions, now: Callable[[], datetime] = utc_now) -> None:
-        """`now` tells the time, aware UTC."""
+        """`now` returns the time, aware UTC."""
         self._every = options.every
         self._cron = None if options.cron is None else Cron(options.cron, options.timezone)
         self._now = now

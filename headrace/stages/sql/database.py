@@ -1,4 +1,4 @@
-"""The `Database` protocol, its errors, insert statements."""
+"""The `Database` protocol, its errors, and insert statements."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from headrace.errors import HeadraceError, StageError
 
 
 class BadDatabase(HeadraceError):
-    """A database cannot be what a config says; `why` is a sentence that shows no password."""
+    """The database of a config is not possible; `why` is a sentence without a password."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -17,7 +17,7 @@ class BadDatabase(HeadraceError):
 
 
 class DatabaseFailed(StageError):
-    """A database cannot be reached or used at the moment; nothing of what was asked was done."""
+    """A database cannot be reached or used now; nothing was changed."""
 
     def __init__(self, database: str, why: str, advice: str) -> None:
         self.database = database
@@ -25,33 +25,33 @@ class DatabaseFailed(StageError):
 
 
 class DatabaseUnreachable(DatabaseFailed):
-    """A database does not answer, or says that it will soon: the same may work in a while."""
+    """A database does not answer, or is starting: a later attempt may succeed."""
 
     def __init__(self, database: str, why: str) -> None:
         super().__init__(database, why, "it is tried again; see that it runs and can be reached")
 
 
 class RowRefused(StageError):
-    """The database refuses one row, whatever becomes of the others."""
+    """The database refuses one row."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the database refuses the row: {why}")
 
 
 OnConflict = Literal["fail", "ignore", "update"]
-"""What becomes of a row whose key is there already."""
+"""What to do with a row whose key exists."""
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _PARAMETER: Final = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
 def is_name(text: str) -> bool:
-    """Return whether a table or column may have that name: alphanumeric characters and _, with or without a schema."""
+    """Tell whether a name is valid for a table or column: alphanumeric characters and _, with or without a schema."""
     return _NAME.fullmatch(text) is not None
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL writes it.
+    """Return a name quoted for SQL.
 
     >>> quoted("shop.orders")
     '"shop"."orders"'
@@ -61,7 +61,7 @@ def quoted(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Which rows go where."""
+    """A table and the columns to insert into it."""
 
     table: str
     columns: tuple[str, ...]
@@ -69,7 +69,7 @@ class Insert:
     key: tuple[str, ...] = ()
 
     def text(self, placeholder: str) -> str:
-        """Return the statement; `position` stands for each value.
+        """Return the statement, with `placeholder` for each value.
 
         >>> Insert("t", ("a", "b"), "update", ("a",)).text("?")
         'insert into "t" ("a", "b") values (?, ?) on conflict ("a") do update set "b" = excluded."b"'
@@ -87,7 +87,7 @@ class Insert:
 
 
 def parameters(query: str, placeholder: Callable[[str], str]) -> tuple[str, list[str]]:
-    """Return a query with its `:name` replaced, and those names in order; what is in quotes is left alone.
+    """Return a query with each `:name` outside quotes replaced, and the names in order.
 
     >>> parameters("select ':no', a::text from t where id > :after", lambda name: f"%({name})s")
     ("select ':no', a::text from t where id > %(after)s", ['after'])
@@ -105,27 +105,27 @@ def parameters(query: str, placeholder: Callable[[str], str]) -> tuple[str, list
 
 
 SqlRow = Mapping[str, object]
-"""A row by the names of its columns."""
+"""A row by column names."""
 
 
 class Database(Protocol):
-    """One connection. All of it raises `DatabaseFailed`; it connects again at the next call."""
+    """A database. All methods raise `DatabaseFailed`; the next call connects again."""
 
     @property
     def called(self) -> str:
-        """What sentences call it, without a password."""
+        """The name of the database in messages, without a password."""
 
     async def open(self) -> None:
         """Connect."""
 
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        """Write all rows in one transaction, durably; return why some were refused, by their place.
+        """Write all rows in one transaction, durably; return the reasons of refused rows, by position.
 
-        Where some are, the others are written all the same.
+        The other rows are written all the same.
         """
 
     async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
-        """Return the rows of a query, whose `:name` are filled in from `values`."""
+        """Return the rows of a query; `values` has the values of its `:name`."""
 
     async def close(self) -> None:
-        """Close. A second time, do nothing."""
+        """Close; a second call does nothing."""

@@ -1,4 +1,4 @@
-"""The database of a stage that may be down for a while: the stage starts all the same, and waits for it."""
+"""Connects a stage to a database that may be down for a while: the stage starts, and waits for it."""
 
 import asyncio
 import random
@@ -15,19 +15,19 @@ BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
 """How long to wait between attempts to reach a database."""
 
 FIRST_TRY_SECONDS: Final = 3.0
-"""A database that has not answered by then counts as unreachable: the sources of the run wait for its start."""
+"""How long the first attempt may take, since the sources of the run wait for the start of this stage."""
 
 
 class DatabaseLink:
-    """Connects to a database and says whether that worked: in the status, and once in the log for each outage.
+    """Connects to a database, sets its status, and logs each outage once.
 
-    Until it has been reached for the first time, `write` waits. Later `write` raises: `retry` decides then.
+    `write` waits until the database is reached for the first time. Later it raises, and `retry` applies.
     """
 
     def __init__(
         self, database: Database, status: ConnectionStatus, stage: str, chance: Callable[[], float] = random.random
     ) -> None:
-        """`chance` draws from 0 to 1, for the jitter."""
+        """`chance` returns random numbers from 0 to 1, for the jitter."""
         self._database = database
         self._status = status
         self._stage = stage
@@ -47,7 +47,7 @@ class DatabaseLink:
         return BACKOFF.seconds(self._attempts, self._chance())
 
     async def try_first(self) -> None:
-        """Connect for the first time; do not wait for long. Raises `DatabaseFailed` as `try_to_open` does."""
+        """Connect for the first time, within `FIRST_TRY_SECONDS`. Raises `DatabaseFailed`, as `try_to_open` does."""
         try:
             async with asyncio.timeout(FIRST_TRY_SECONDS):
                 await self.try_to_open()
@@ -56,12 +56,12 @@ class DatabaseLink:
             self._failed(DatabaseUnreachable(self._database.called, why))
 
     async def try_to_open(self) -> None:
-        """Connect if the database can be reached. Raises `DatabaseFailed` if it answers and cannot be used."""
-        with suppress(DatabaseUnreachable):  # the status says so, and the next attempt comes soon
+        """Connect if the database can be reached. Raises `DatabaseFailed` when it answers and cannot be used."""
+        with suppress(DatabaseUnreachable):  # the status shows it, and the next attempt follows soon
             await self._open()
 
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        """Write rows as the database does, once it has been reached. Raises `DatabaseFailed`."""
+        """Write rows, once the database has been reached. Raises `DatabaseFailed`."""
         if not self._was_reached:
             await self._wait_until_reached()
         try:
@@ -73,7 +73,7 @@ class DatabaseLink:
         return refused
 
     async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
-        """Return the rows of a query; wait while the database cannot be reached. Raises `DatabaseFailed` otherwise."""
+        """Return the rows of a query; wait while it cannot be reached. Other errors raise `DatabaseFailed`."""
         while True:
             if not self._was_reached:
                 await self._wait_until_reached()
@@ -89,7 +89,7 @@ class DatabaseLink:
                 return rows
 
     async def _wait_until_reached(self) -> None:
-        """Try to connect until that works. Cancelled, it has changed nothing."""
+        """Try to connect until it succeeds. When cancelled, nothing has changed."""
         async with self._turn:
             while not self._was_reached:
                 if self.is_unreachable:

@@ -1,4 +1,4 @@
-"""A PostgreSQL database of a stage: a connection for each batch under way, made again once it is lost."""
+"""A PostgreSQL database of a stage: one connection for each batch in flight, and a new one after a loss."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
 from headrace.database.urls import shown
-from headrace.stages.sql.database import DatabaseFailed, DatabaseUnreachable, Insert, SqlRow, parameters
+from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, SqlRow, parameters
 from headrace.values import to_json
 
 _OPTIONS: Final[Mapping[str, int]] = {
@@ -23,16 +23,16 @@ _OPTIONS: Final[Mapping[str, int]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""Options of libpq, in seconds and milliseconds, unless the URL has them: a vanished server is noticed in a minute.
+"""Default options of libpq, in seconds and milliseconds, to notice a vanished server within a minute.
 
-By itself Linux waits for 15 minutes, or, where nothing was to be sent, for two hours.
+Linux alone waits for 15 minutes, or, for an idle connection, two hours.
 """
 
 _SETUP_LOCK: Final = 0x6865_6164
-"""Held while tables are made: PostgreSQL fails two who make the same one at once, `if not exists` or not."""
+"""The lock around `setup`: PostgreSQL fails two connections that create a table at once, even with `if not exists`."""
 
 _ROW_STATES: Final = ("22", "23", "44", "42804", "P0001")
-"""What is wrong with a row: its data, a constraint, a view's check, a type, or what a trigger raises."""
+"""Errors of a row: its data, a constraint, a view's check, a type, or an exception of a trigger."""
 
 _UNREACHABLE: Final = re.compile(
     r"connection refused|time(d )?out|(resolve|translate) host|no route to host|unreachable|host is down"
@@ -41,49 +41,49 @@ _UNREACHABLE: Final = re.compile(
     r"|terminating connection",
     re.IGNORECASE,
 )
-"""How psycopg, libpq and a server describe a server that may serve soon: no code comes before a connection."""
+"""Messages of psycopg, libpq and servers about a server that may serve soon; without a connection there is no code."""
 
 _UNFIT: Final = (TypeError, ValueError, RecursionError)
-"""What has no text or JSON that could be sent."""
+"""Errors of values that have no text or JSON."""
 
 _ADVICE: Final = "see that it can be reached, and that its tables and columns are there"
 
 
 class _EventDumper(JsonDumper):
-    """Writes dicts and lists as all sinks write events."""
+    """Writes dicts and lists as JSON, as other sinks do."""
 
     @override
     def dump(self, obj: object) -> bytes:
         return to_json(obj).encode()
 
 
-class PostgresDatabase:
-    """The database at a URL, as libpq reads it. Dicts, lists and tuples are written as JSON."""
+class PostgresDatabase(Database):
+    """The database at a URL of libpq. Dicts, lists and tuples are written as JSON.
+
+    Several calls of `write` may run at a time, each on its own connection. When one is cancelled or loses its
+    connection, all its rows are written or none; which of the two is unknown if it was committing.
+    """
 
     def __init__(self, url: str, setup: str | None = None) -> None:
-        """`setup` are statements that are run, in one transaction, whenever it has connected."""
+        """`setup` has statements to run in one transaction after each connect."""
         self._url = url
         self._setup = setup
         self._idle: list[psycopg.AsyncConnection[DictRow]] = []
         self._is_open = False
 
     @property
+    @override
     def called(self) -> str:
-        """What sentences call it: its URL without password and options."""
         return shown(self._url)
 
+    @override
     async def open(self) -> None:
-        """Connect. When cancelled it is not connected."""
         self._is_open = True
         async with self._lent():
             pass
 
+    @override
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        """Write all rows in one transaction; return why some were refused, by their place.
-
-        Several may write at a time, each by a connection of its own. Cancelled, or when the connection is lost, it has
-        written all or none: which of them, nobody knows if that was while it committed.
-        """
         text = insert.text("%s").encode()
         async with self._lent() as connection:
             try:
@@ -93,30 +93,30 @@ class PostgresDatabase:
                     raise
             return await _write_each(connection, text, rows)
 
+    @override
     async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
-        """Return the rows of a query."""
         text, _ = parameters(query.replace("%", "%%"), lambda name: f"%({name})s")
         async with self._lent() as connection:
             cursor = await connection.execute(text.encode(), values)
             return await cursor.fetchall() if cursor.description else []
 
+    @override
     async def close(self) -> None:
-        """Disconnect; a connection that is in use is closed by whoever uses it."""
         self._is_open = False
         await self._disconnect()
 
     @asynccontextmanager
     async def _lent(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
-        """Lend a connection that nobody uses, or a new one; one that is lost, or was left at its work, is closed.
+        """Lend an idle connection or a new one; close a lost one, and one whose work was cancelled.
 
-        Raises `DatabaseFailed` for all of psycopg's own errors.
+        Raises `DatabaseFailed` for all errors of psycopg.
         """
         if not self._is_open:
             raise DatabaseFailed(self.called, "it is not open", "open it first")
         try:
             connection = self._idle.pop() if self._idle else await self._connect()
         except psycopg.Error as error:
-            raise self._not_connected(error) from None  # psycopg's own error may show the URL
+            raise self._not_connected(error) from None  # psycopg's error may show the URL
         try:
             yield connection
         except psycopg.Error as error:
@@ -131,7 +131,7 @@ class PostgresDatabase:
         await self._give_back(connection)
 
     async def _give_back(self, connection: psycopg.AsyncConnection[DictRow]) -> None:
-        """Keep a connection for the next; of one that was lost, the idle ones are taken for lost, too."""
+        """Make a connection idle; when it was lost, close all idle ones, too."""
         self._idle.append(connection)
         if connection.closed or not self._is_open:
             await self._disconnect()
@@ -171,7 +171,7 @@ class PostgresDatabase:
 
 
 async def _closed(connection: psycopg.AsyncConnection[DictRow]) -> None:
-    with suppress(psycopg.Error):  # it is lost already
+    with suppress(psycopg.Error):  # it was lost before
         await connection.close()
 
 
@@ -188,7 +188,7 @@ async def _write_each(
 ) -> dict[int, str]:
     refused: dict[int, str] = {}
     async with connection.transaction():
-        # Else a constraint that is deferred would refuse, at the end, all rows or none.
+        # Otherwise a deferred constraint would refuse all rows at the end.
         await connection.execute("set constraints all immediate")
         for position, row in enumerate(rows):
             try:
@@ -206,10 +206,10 @@ def _is_of_row(error: Exception) -> bool:
         return True
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_ROW_STATES)
-    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)  # psycopg has no text for a value
+    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)  # psycopg cannot write a value
 
 
 def _why(error: Exception) -> str:
-    """Return the error in one line, without the detail in which PostgreSQL shows values."""
+    """Return the error in one line, without PostgreSQL's detail, which shows values."""
     options = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((options or str(error)).split()) or type(error).__name__

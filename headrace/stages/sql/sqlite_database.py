@@ -1,4 +1,4 @@
-"""A SQLite file as a database of a stage: one thread works on it, in transactions that are shared."""
+"""A SQLite file as a database of a stage: one thread writes it, several batches in one transaction."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 from headrace.database.sqlite_file import SqliteError
 from headrace.database.sqlite_threads import SqliteWriter
-from headrace.stages.sql.database import DatabaseFailed, Insert, SqlRow
+from headrace.stages.sql.database import Database, DatabaseFailed, Insert, SqlRow
 from headrace.values import json_value, to_json
 
 _LIMITS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, TypeError, ValueError)
-"""What is wrong with a row, rather than with the file; a type that SQLite has none for is a ProgrammingError."""
+"""Errors of a row and not of the file. A type that SQLite does not know raises ProgrammingError."""
 
 
 _NATIVE: Final = (str, int, float, bytes, bytearray, memoryview, type(None))
@@ -22,13 +24,13 @@ _OWN: Final = frozenset(_NATIVE)
 _NO_FILE: Final = "check the path, which begins where the run was started, or make the file with its tables first"
 
 
-class SqliteDatabase:
-    """The file at `path`, which is made if that is wanted, and put into WAL mode; commits wait for the disk."""
+class SqliteDatabase(Database):
+    """The file at `path`, in WAL mode; commits wait for the disk."""
 
     def __init__(self, path: Path, setup: str | None = None, *, is_made: bool = True) -> None:
-        """`setup` are statements that are run once the file is open, such as `create table if not exists`.
+        """`setup` has statements to run once the file is open, such as `create table if not exists`.
 
-        Unless `is_made`, the file has to be there.
+        Unless `is_made`, the file must exist.
         """
         self._path = path
         self._is_made = is_made
@@ -36,12 +38,12 @@ class SqliteDatabase:
         self._writer: SqliteWriter | None = None
 
     @property
+    @override
     def called(self) -> str:
-        """What sentences call it."""
         return f"sqlite:///{self._path}"
 
+    @override
     async def open(self) -> None:
-        """Open the file."""
         if not self._is_made and not self._path.exists():
             raise DatabaseFailed(self.called, f"there is no file {self._path.absolute()}", _NO_FILE)
         writer = SqliteWriter(self._path, opened=self._prepare)
@@ -54,22 +56,22 @@ class SqliteDatabase:
             raise
         self._writer = writer
 
+    @override
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
-        """Write all rows in one transaction, durably; return why some were refused, by their place."""
         try:
             return await self._open.run(partial(_write, insert.text("?"), rows))
         except (SqliteError, sqlite3.Error) as error:
             raise self._failed(error) from error
 
+    @override
     async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
-        """Return the rows of a query."""
         try:
             return await self._open.run(partial(_read, query, values), is_durable=False)
         except (SqliteError, sqlite3.Error) as error:
             raise self._failed(error) from error
 
+    @override
     async def close(self) -> None:
-        """Write what was accepted, and close the file."""
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.aclose()
@@ -103,7 +105,7 @@ def _statements(text: str) -> list[str]:
 
 
 def _fit(row: Sequence[object]) -> list[object]:
-    """Return the values as SQLite has them: dicts and lists as JSON, dates and the like as JSON writes them."""
+    """Return the values as SQLite types: dicts and lists as JSON, dates and similar types as their JSON text."""
     return [value if type(value) in _OWN else _value(value) for value in row]
 
 

@@ -1,4 +1,4 @@
-"""Opens a database by URL; option types."""
+"""Databases by URL, and their option types."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +24,7 @@ NO_DRIVER: Final = (
 
 
 def check_url(url: str) -> None:
-    """Raise `BadDatabase` for a URL of no database; the URL is not shown, for it may hold a password."""
+    """Raise `BadDatabase` for an invalid URL; the error does not show it, for it may have a password."""
     if has_nul(url):
         why = f"the URL {NUL}"
         raise BadDatabase(why)
@@ -41,9 +41,9 @@ def check_url(url: str) -> None:
 
 
 def database_of(url: str, setup: str | None = None, *, is_made: bool = True) -> Database:
-    """Return the database, not open yet; `setup` is run when it is. Raises `BadDatabase`.
+    """Return the database, which runs `setup` when it opens. Raises `BadDatabase`.
 
-    Unless `is_made`, a SQLite file has to be there when it is opened.
+    Unless `is_made`, a SQLite file must exist when it is opened.
     """
     check_url(url)
     found = parse_sqlite_url(url)
@@ -66,7 +66,7 @@ def _check_postgres(url: str) -> None:
 def _postgres(url: str, setup: str | None) -> Database:
     try:
         from headrace.stages.sql.postgres_database import PostgresDatabase  # noqa: PLC0415 - an optional driver
-    except ImportError:  # psycopg is there, and finds no libpq
+    except ImportError:  # psycopg finds no libpq
         raise BadDatabase(NO_DRIVER) from None
     return PostgresDatabase(url, setup)
 

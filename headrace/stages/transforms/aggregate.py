@@ -1,4 +1,4 @@
-"""Puts together what `aggregate` is made of, as its options say: what it reads of events, and its windows."""
+"""Aggregates events in windows."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ from headrace.telemetry.events import LOG
 
 
 def make_reader(options: AggregateOptions, wall: Callable[[], float]) -> ColumnReader:
-    """Return what reads events; an expression that several values are computed of is read once."""
+    """Return the reader of the columns; values with the same expression share a column."""
     by = [Column(name, expression, is_number=False) for name, expression in options.by.items()]
     columns = list(_columns(options.values).values())
     ahead = inf if options.max_ahead is None else options.max_ahead
@@ -33,7 +33,7 @@ def make_reader(options: AggregateOptions, wall: Callable[[], float]) -> ColumnR
 
 
 def make_windows(options: AggregateOptions) -> Windows:
-    """Return the windows."""
+    """Return the windows of the options."""
     plan, bounds = _plan(options), Bounds(options.max_groups, options.max_windows)
     window, out_of_order = options.window, _microseconds(options.out_of_order)
     if window.count is not None:
@@ -59,7 +59,7 @@ def _plan(options: AggregateOptions) -> MeasurePlan:
 
 
 def _columns(values: Mapping[str, object]) -> dict[tuple[str, bool], Column]:
-    """Return the columns that are read, by what tells them apart; one is called by the first value that needs it."""
+    """Return the columns to read, by expression; a column has the name of the first value that uses it."""
     columns: dict[tuple[str, bool], Column] = {}
     for name, value in values.items():
         if isinstance(value, ValueKeys):
@@ -85,7 +85,7 @@ CLOSED_EARLY: Final = FamilySpec(
 )
 
 _LONGEST_SECONDS: Final = 86_400.0
-"""A timer is set anew after a day, and so is one that came a little early."""
+"""The longest timer; it is set again when it ends before the window."""
 _SHORTEST_SECONDS: Final = 0.001
 
 _FULL: Final = (
@@ -96,15 +96,15 @@ _FULL: Final = (
 
 
 class _Tick:
-    """Word to itself that time has gone on."""
+    """A message of the stage to itself: check whether a window closes."""
 
 
 class Aggregate(ProducerConsumer[object, object], StageType):
-    """Emits a result for each group of a window when that closes; all that are open close with the last event.
+    """Emits a result for each group of a window when the window closes; all open windows close after the last event.
 
     A result is a dict: `window_start` and `window_end`, the group's keys, the values, and its `revision`, from 1.
-    Events that cannot be read fail alone. Late events are discarded, or, with `late: route`, go by the side output
-    `late`, where somebody takes it.
+    Events that cannot be read fail alone. Late events are discarded, or, with `late: route`, emitted by the side output
+    `late`, if a stage subscribes to it.
     """
 
     Options: ClassVar[type[BaseModel]] = AggregateOptions
@@ -114,10 +114,10 @@ class Aggregate(ProducerConsumer[object, object], StageType):
     at_most_once: ClassVar[str] = (
         "what is in its open windows is kept in memory alone, and is lost where it crashes or its OS process dies"
     )
-    """Why no path through it is at-least-once: events are done once they are in a window."""
+    """The reason why no path through it is at-least-once: events are done once they are in a window."""
 
     def __init__(self, options: AggregateOptions, wall: Callable[[], float] = time.time) -> None:
-        """`wall` tells seconds since 1970."""
+        """`wall` returns seconds since 1970."""
         self._options = options
         self.side_outputs = (LATE,) if options.late == "route" else ()
         self._reader = make_reader(options, wall)
@@ -155,7 +155,7 @@ class Aggregate(ProducerConsumer[object, object], StageType):
         results = self._results()
         if late and self.side_outputs:
             self._waiting = len(reading.keys) - len(late)
-            self.emit_nowait(results)  # nobody who takes them waits for those who take late events
+            self.emit_nowait(results)  # subscribers of results need not wait for those of late events
             return self._pass_by([events[reading.positions[at]] for at in late])
         self.discard(len(late), LATE)
         return results
@@ -184,11 +184,11 @@ class Aggregate(ProducerConsumer[object, object], StageType):
             data = [data_of(event) for event in events]
         try:
             return self._reader.read(data)
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
             return self._reader.read_each(data, lambda position, error: self.fail_event(events[position], error))
 
     async def _pass_by(self, late: list[object]) -> list[object]:
-        """Wait until late events have gone by their output, and count no silence meanwhile; return nothing more."""
+        """Emit late events, and do not count the wait as idle time; return no events."""
         emitted = await self.emit_to(LATE, [derived(event, data_of(event)) for event in late])
         self.discard(len(late) - emitted, LATE)
         self._watermark.taken(self._windows)
@@ -211,7 +211,7 @@ class Aggregate(ProducerConsumer[object, object], StageType):
             LOG.warning(_FULL, self.name)
 
     def _wait(self) -> None:
-        """Have word come when the next window may close, unless it comes early enough as it is."""
+        """Set the timer for the next window that may close, unless it ends early enough."""
         seconds = self._watermark.wait_seconds(self._windows)
         if seconds is None:
             return

@@ -1,4 +1,4 @@
-"""Options of `aggregate`: its windows, the time of an event, its groups and the values computed of them."""
+"""Options of `aggregate`: windows, event time, groups and values."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
@@ -11,31 +11,30 @@ from headrace.stages.windows.event_time import SECOND
 from headrace.stages.windows.measures import OWN_KEYS, MeasureKind
 
 LONGEST_SECONDS: Final = 100 * 366 * 86_400
-"""Of a window; its bounds must be dates."""
+"""The longest window; its bounds must be dates."""
 
 LATE: Final = "late"
-"""What the output is called by which late events go on, and why others are discarded."""
+"""The side output of late events, and the reason under which late events are discarded."""
 
 LateMode = Literal["drop", "route", "update"]
 
 
 class WindowKeys(Options):
-    """Which windows: one of four kinds, each with its size."""
+    """The windows: one of four kinds, with its size."""
 
     tumbling: DurationField | None = Field(
-        default=None, description="Windows of this length, one behind the other, as in 1m."
+        default=None, description="Windows of this length, one after the other, as in 1m."
     )
     hopping: DurationField | None = Field(default=None, description="Windows of this length that overlap; see `every`.")
-    every: DurationField | None = Field(default=None, description="How often a hopping window begins.")
+    every: DurationField | None = Field(default=None, description="The interval at which hopping windows begin.")
     offset: DurationField | None = Field(
-        default=None, description="How long after the full interval (since 1970, UTC) tumbling and hopping ones begin."
+        default=None,
+        description="How long after the full interval (since 1970, UTC) tumbling and hopping windows begin.",
     )
     session: DurationField | None = Field(
-        default=None, description="A group's events until there are none for this long."
+        default=None, description="A group's events until no event comes for this long."
     )
-    count: Annotated[CountField, Field(ge=1)] | None = Field(
-        default=None, description="So many events of a group, whenever they come."
-    )
+    count: Annotated[CountField, Field(ge=1)] | None = Field(default=None, description="So many events of a group.")
 
     @model_validator(mode="after")
     def _is_one(self) -> "WindowKeys":
@@ -64,18 +63,19 @@ class WindowKeys(Options):
 
 
 class ValueKeys(Options):
-    """One value of a result: the name of what is computed, and an expression of which."""
+    """One value of a result: a function and its expression."""
 
     sum: ExpressionField | None = Field(default=None, description="The exact sum of numbers, rounded once.")
-    mean: ExpressionField | None = Field(default=None, description="Their exact mean, rounded once.")
+    mean: ExpressionField | None = Field(default=None, description="The exact mean of numbers, rounded once.")
     min: ExpressionField | None = Field(default=None, description="The least of numbers.")
     max: ExpressionField | None = Field(default=None, description="The greatest of numbers.")
     quantile: ExpressionField | None = Field(
         default=None, description="A quantile of numbers, within 1 % of the true one; see `at`."
     )
-    at: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Which quantile, as in 0.95.")
+    at: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="The quantile, as in 0.95.")
     distinct: ExpressionField | None = Field(
-        default=None, description="How many different values; exact up to 1000, then within 1.6 % (standard error)."
+        default=None,
+        description="The number of different values; exact up to 1000, then within 1.6 % (standard error).",
     )
 
     @model_validator(mode="after")
@@ -91,54 +91,54 @@ class ValueKeys(Options):
 
     @property
     def kind(self) -> MeasureKind:
-        """What is computed."""
+        """The function."""
         kinds: tuple[MeasureKind, ...] = ("sum", "mean", "min", "max", "quantile", "distinct")
         return next(kind for kind in kinds if getattr(self, kind) is not None)
 
     @property
     def expression(self) -> Expression:
-        """What it is computed of."""
+        """The argument of the function."""
         found: Expression = getattr(self, self.kind)
         return found
 
 
 class AggregateOptions(Options):
-    """Which events are taken together, and what is computed of them."""
+    """Windows, groups and values."""
 
     window: WindowKeys = Field(
         description="`{tumbling: 1m}`, `{hopping: 5m, every: 1m}`, `{session: 30m}` or `{count: 100}`."
     )
     values: Mapping[str, Literal["count"] | ValueKeys] = Field(
-        min_length=1, description="What is computed, by name: `count`, or as in `{sum: event.total}`."
+        min_length=1, description="The values by name: `count`, or as in `{sum: event.total}`."
     )
     by: Mapping[str, ExpressionField] = Field(
-        default={}, description="The groups: names, and expressions whose values make a group of their own."
+        default={}, description="The groups: names and expressions; each combination of values is a group."
     )
     time: ExpressionField | None = Field(
         default=None,
-        description="When an event happened: ISO 8601 text or seconds since 1970; when it came, without it.",
+        description="The event time: ISO 8601 text or seconds since 1970. Without: the time of arrival.",
     )
     out_of_order: DurationField = Field(
-        default=0.0, description="How far an event may be behind the latest one; a window waits so long for it."
+        default=0.0, description="How far an event may be behind the latest one; windows wait so long."
     )
     late: LateMode = Field(
         default="drop",
-        description="What becomes of events whose windows have closed: drop, route (by the output `late`) or update.",
+        description="For events whose windows have closed: drop, route (to the output `late`) or update the result.",
     )
     lateness: DurationField | None = Field(
-        default=None, description="With `late: update`, for how long a window that has closed is revised."
+        default=None, description="With `late: update`, how long a closed window is revised."
     )
     idle: DurationField | None = Field(
-        default=None, description="Without events for this long, the time of events goes on by the clock."
+        default=None, description="Without events for this long, event time follows the clock."
     )
     max_ahead: DurationField | None = Field(
-        default=None, description="An event whose time is further ahead of the clock than this fails alone."
+        default=None, description="An event further ahead of the clock than this fails."
     )
     max_groups: Annotated[CountField, Field(ge=1)] = Field(
-        default=10_000, description="The most groups that are kept at once, in all windows together."
+        default=10_000, description="The most groups in all open windows together."
     )
     max_windows: Annotated[CountField, Field(ge=1)] = Field(
-        default=1_000, description="The most tumbling or hopping windows that are kept at once."
+        default=1_000, description="The most open tumbling or hopping windows."
     )
 
     @model_validator(mode="after")
@@ -167,13 +167,13 @@ class AggregateOptions(Options):
 
     @property
     def windows_of_an_event(self) -> int:
-        """How many hopping windows an event is in; 1 of any other kind."""
+        """How many windows an event is in; 1 except for hopping windows."""
         if self.window.hopping is None or self.window.every is None:
             return 1
         return -(-round(self.window.hopping * SECOND) // round(self.window.every * SECOND))
 
     def _refuse_event_time(self) -> None:
-        """Refuse what waits for events that are behind others."""
+        """Refuse options that wait for events out of order."""
         keys = ["out_of_order", "late", "lateness", "idle", *(["max_ahead"] if self.time is None else [])]
         for key in keys:
             if key in self.model_fields_set:

@@ -1,4 +1,4 @@
-"""Gathers events to lists: so many, so large, so long, and per key."""
+"""Collects events into lists, bounded by number, size and time, by key."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from headrace.telemetry.counts import Family, FamilySpec
 from headrace.values import to_json, value_of
 
 Trigger = Literal["count", "bytes", "period", "keys", "end"]
-"""Which bound a batch has reached; `keys` is that of how many are open, and the oldest goes."""
+"""The bound that a batch reached; `keys` is the bound of open batches, which flushes the oldest."""
 
 FLUSHED: Final = FamilySpec("counter", "headrace_batches_flushed_total", "Batches, by what flushed them.", ("trigger",))
 RETAINED: Final = FamilySpec("gauge", "headrace_batch_held_events", "Events in batches that are not full yet.")
@@ -25,20 +25,20 @@ _ALL: Final = None
 
 
 class BatchOptions(Options):
-    """When a batch is full; one bound at least."""
+    """When a batch is full; at least one bound."""
 
-    max_events: Annotated[CountField, Field(ge=1)] | None = Field(default=None, description="How many events it has.")
+    max_events: Annotated[CountField, Field(ge=1)] | None = Field(default=None, description="The number of its events.")
     max_bytes: Annotated[SizeField, Field(ge=1)] | None = Field(
-        default=None, description="How large it is as JSON, at most; an event that is larger by itself fails."
+        default=None, description="Its largest size as JSON; a larger event fails."
     )
     period: Annotated[DurationField, Field(gt=0)] | None = Field(
-        default=None, description="How long its first event waits at most, as in 5s."
+        default=None, description="The longest wait of its first event, as in 5s."
     )
     key: ExpressionField | None = Field(
-        default=None, description="A batch for each value of this expression; it is emitted as {key, events}."
+        default=None, description="One batch for each value of this expression, emitted as {key, events}."
     )
     max_keys: Annotated[CountField, Field(ge=1)] = Field(
-        default=1000, description="How many batches are open at a time; beyond, the oldest is flushed."
+        default=1000, description="The most open batches; beyond, the oldest is flushed."
     )
 
     @model_validator(mode="after")
@@ -50,19 +50,19 @@ class BatchOptions(Options):
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A batch that is not full yet."""
+    """An open batch."""
 
     key: Hashable
     events: list[object] = field(default_factory=list)
     size_bytes: int = 1
-    """As JSON in one line: a bracket, and each event with the comma or bracket behind it."""
+    """As JSON in one line: a bracket, and each event with the comma or bracket after it."""
     timer: Timer | None = None
 
 
 class Batch(ProducerConsumer[object, object], StageType):
-    """Emits lists of events, in the order in which they came; with a key, mappings with `key` and `events`.
+    """Emits lists of events in order of arrival; with a key, mappings with `key` and `events`.
 
-    What is gathered at the end is emitted then. An event whose key or size cannot be computed fails alone.
+    Open batches are emitted at the end. An event whose key or size cannot be computed fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = BatchOptions
@@ -102,7 +102,7 @@ class Batch(ProducerConsumer[object, object], StageType):
         return made
 
     def _counted(self, events: list[object], most: int) -> list[object]:
-        """Gather by number alone, many at a time."""
+        """Batch by number only, many events at a time."""
         made: list[object] = []
         at = 0
         while at < len(events):
@@ -117,7 +117,7 @@ class Batch(ProducerConsumer[object, object], StageType):
         return made
 
     def _taken(self, event: object) -> list[object]:
-        """Take one event in; return the batches that are full by that."""
+        """Add one event; return the batches that it fills."""
         options, made = self._options, list[object]()
         try:
             key = _ALL if options.key is None else hashable(options.key(data_of(event)))
@@ -165,7 +165,7 @@ class Batch(ProducerConsumer[object, object], StageType):
 
 
 def _most_retained(options: BatchOptions) -> int:
-    """Return how many events wait in open batches at most, if no period flushes them; none takes less than 2 bytes."""
+    """Return the most events in open batches, if no period flushes them; an event takes at least 2 bytes."""
     if options.period is not None:
         return 0
     bounds = [options.max_events, None if options.max_bytes is None else options.max_bytes // 2]

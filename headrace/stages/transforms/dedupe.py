@@ -1,4 +1,4 @@
-"""Which keys were seen of late: bounded by number and by time. Pure: times are handed in."""
+"""Discards duplicates."""
 
 import asyncio
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from headrace.telemetry.counts import Family, FamilySpec
 
 
 class SeenKeys:
-    """Remembers at most `most` keys, each for `seconds` after it was first seen, or for ever with None."""
+    """Remembers at most `most` keys, each for `seconds` after it was first seen; None: without a time limit."""
 
     def __init__(self, most: int, seconds: float | None) -> None:
         self._most = most
@@ -27,7 +27,7 @@ class SeenKeys:
         return len(self._at)
 
     def is_new(self, key: Hashable, now: float) -> bool:
-        """Tell whether a key was not seen of late; from now on it was."""
+        """Tell whether a key is new, and remember it."""
         seconds = self._seconds
         while seconds is not None and self._at and now - next(iter(self._at.values())) >= seconds:
             self._at.popitem(last=False)
@@ -39,7 +39,7 @@ class SeenKeys:
         return True
 
     def forget(self, key: Hashable) -> None:
-        """Take a key for one that was not seen."""
+        """Forget a key."""
         self._at.pop(key, None)
 
 
@@ -47,19 +47,19 @@ KEYS: Final = FamilySpec("gauge", "headrace_dedupe_keys", "Keys that a dedupe st
 
 
 class DedupeOptions(Options):
-    """What makes a double."""
+    """The key of duplicates, and how long it is remembered."""
 
-    key: ExpressionField = Field(description="An expression; events for which it is the same are doubles.")
+    key: ExpressionField = Field(description="An expression; events with the same value are duplicates.")
     within: Annotated[DurationField, Field(gt=0)] | None = Field(
         default=None, description="How long a key is remembered after its first event, as in 10m."
     )
     max_keys: Annotated[CountField, Field(ge=1)] = Field(
-        default=100_000, description="How many keys are remembered; beyond, the oldest is forgotten."
+        default=100_000, description="The most remembered keys; beyond, the oldest is forgotten."
     )
 
 
 class _Watched:
-    """Forgets the key of an event that fails behind the stage: it comes again, and is no double then."""
+    """Forgets the key of an event that fails in a later stage: its redelivery is then no duplicate."""
 
     __slots__ = ("_inner", "_key", "_seen")
 
@@ -69,11 +69,11 @@ class _Watched:
         self._key = key
 
     def add(self, count: int) -> None:
-        """Pass it on."""
+        """Add to the inner acknowledgement."""
         self._inner.add(count)
 
     def end(self, outcome: Outcome) -> None:
-        """Pass it on, and forget the key of what failed."""
+        """End the inner acknowledgement; forget the key of a failed event."""
         if outcome is Outcome.FAILED:
             self._seen.forget(self._key)
         self._inner.end(outcome)
@@ -82,7 +82,7 @@ class _Watched:
 class Dedupe(ProducerConsumer[object, object], StageType):
     """Discards duplicates as `duplicate`; an event whose key cannot be computed fails alone.
 
-    What it remembers is in memory alone, and forgotten by a restart.
+    The keys are in memory only, and a restart forgets them.
     """
 
     Options: ClassVar[type[BaseModel]] = DedupeOptions

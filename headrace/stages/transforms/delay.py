@@ -1,4 +1,4 @@
-"""Holds each event for a time, then passes it on, in order."""
+"""Delays each event for a time, in order."""
 
 import asyncio
 from collections import deque
@@ -20,16 +20,16 @@ _DUE: Final = "due"
 
 
 class DelayOptions(Options):
-    """How long."""
+    """How long to delay."""
 
-    time: Annotated[DurationField, Field(gt=0)] = Field(description="How long each event is held, as in 30s.")
+    time: Annotated[DurationField, Field(gt=0)] = Field(description="The delay of each event, as in 30s.")
     max_events: Annotated[CountField, Field(ge=1)] = Field(
-        default=10_000, description="How many are held at most; what comes before waits."
+        default=10_000, description="The most delayed events; beyond, the stage asks for no more."
     )
 
 
 class Delay(ProducerConsumer[object, object], StageType):
-    """Emits each event when its time is over, also at the end: a drain waits for that as long as it may."""
+    """Emits each event when its time is over; a drain waits for that, up to its deadline."""
 
     Options: ClassVar[type[BaseModel]] = DelayOptions
     takes_messages: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class Delay(ProducerConsumer[object, object], StageType):
         room = self._most - self._count - self._demand.outstanding()
         if room > 0:
             self._demand.ask(room)
-        if message == _DUE and not events and self._retained:  # the timer was early by less than the clock can tell
+        if message == _DUE and not events and self._retained:  # the timer was early by less than the clock's resolution
             self.send_after(max(0.001, self._retained[0][0] - self._now()), _DUE)
         return events
 

@@ -1,4 +1,4 @@
-"""Passes on the events for which an expression holds."""
+"""Passes on the events for which an expression is true."""
 
 from typing import ClassVar
 
@@ -11,13 +11,13 @@ from headrace.stages.options import ExpressionField, Options, StageType
 
 
 class FilterOptions(Options):
-    """Which events pass."""
+    """Which events to pass on."""
 
-    where: ExpressionField = Field(description="An expression; the events for which it is true pass.")
+    where: ExpressionField = Field(description="An expression; events for which it is true are passed on.")
 
 
 class Filter(ProducerConsumer[object, object], StageType):
-    """Passes on events in their order; the others are discarded as `filtered`, and those that do not fit fail alone."""
+    """Passes on events in order, and discards others as `filtered`; an event for which `where` raises fails alone."""
 
     Options: ClassVar[type[BaseModel]] = FilterOptions
     per_event: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class Filter(ProducerConsumer[object, object], StageType):
     def handle_events(self, events: list[object]) -> list[object]:
         try:
             passed = self._where.select(events)
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
             return [event for made in self.handle_each(events) for event in made]
         refused = len(events) - len(passed)
         if refused:
@@ -47,7 +47,7 @@ class Filter(ProducerConsumer[object, object], StageType):
 
         try:
             wanted = list(map(bool, self._where.column(events)))
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
             wanted = apply_to_events(lambda event: bool(self._where(event)), events, fail)
         rest = iter(wanted)
         passed: list[tuple[object, ...]] = [

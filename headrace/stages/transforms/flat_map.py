@@ -1,4 +1,4 @@
-"""Makes any number of events of each event: by a Python function, or by an expression that names a list."""
+"""Turns each event into any number of events, by a Python function or an expression."""
 
 import inspect
 from collections.abc import Awaitable, Iterable, Sequence
@@ -15,13 +15,13 @@ from headrace.stages.options import ExpressionField, FunctionField, Options, Sta
 
 
 class FlatMapOptions(Options):
-    """What to make of an event: `call` or `each`, and never both."""
+    """The new events: `call` or `each`, not both."""
 
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def, that returns the new events."
     )
     each: ExpressionField | None = Field(
-        default=None, description="An expression that gives the new events, such as event.items."
+        default=None, description="An expression for the list of new events, such as event.items."
     )
 
     @model_validator(mode="after")
@@ -32,9 +32,9 @@ class FlatMapOptions(Options):
 
 
 class FlatMap(ProducerConsumer[object, object], StageType):
-    """Emits what comes of each event, in order, and nothing for one of which nothing comes.
+    """Emits the new events of each event, in order.
 
-    What raises, or gives what is no list of events, fails its event alone.
+    An event for which the function raises, or returns no list of events, fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = FlatMapOptions
@@ -42,7 +42,7 @@ class FlatMap(ProducerConsumer[object, object], StageType):
 
     def __init__(self, options: FlatMapOptions) -> None:
         self._call: Function | None = options.call
-        self._function: Function = options.each if options.call is None else options.call  # type: ignore[assignment] # one is there
+        self._function: Function = options.each if options.call is None else options.call  # type: ignore[assignment] # the validator requires one
         self._is_async = inspect.iscoroutinefunction(options.call)
 
     @override

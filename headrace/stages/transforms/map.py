@@ -1,4 +1,4 @@
-"""Merging: an event's own fields with those of a template put in, as a new dict, in one step of compiled code."""
+"""Turns each event into another, by a Python function or by setting fields."""
 
 import ast
 import inspect
@@ -27,10 +27,10 @@ from headrace.stages.options import FunctionField, Options, StageType, compiled,
 
 
 def compile_merge(fields: Mapping[str, object], regex: Regex = "re2") -> Expression:
-    """Return an expression whose value is a new dict: an event's own fields, with `fields` put in.
+    """Return an expression for a new dict: the event's fields, updated with `fields`.
 
-    The values are as in a template, and all of them read the event as it was. Twice as fast as a template's dict put
-    into a copy of the event. Raises `ExpressionError` as `compile_template` does.
+    The values are templates, and all of them read the original event. Twice as fast as a copy of the event updated
+    with a template's dict. Raises `ExpressionError`, as `compile_template` does.
 
     >>> half = compile_merge({"total": "event.total / 2", "seen": True})
     >>> half({"sku": "a", "total": 8})
@@ -80,11 +80,11 @@ MergeField = Annotated[
     PlainSerializer(lambda merge: merge.text, when_used="json"),
     WithJsonSchema({"type": "object"}),
 ]
-"""A mapping of fields to expressions, to be put into a copy of each event."""
+"""A mapping of fields to expressions, set in a copy of each event."""
 
 
 class MapOptions(Options):
-    """What to make of an event: `call` or `set`, and never both."""
+    """The new event: `call` or `set`, not both."""
 
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def: one event in, one out."
@@ -101,7 +101,7 @@ class MapOptions(Options):
 
 
 class Map(ProducerConsumer[object, object], StageType):
-    """Emits one event for each, in their order. What raises discards its event alone, and no event is tried twice."""
+    """Emits one new event for each event, in order. An event for which the function raises fails alone."""
 
     Options: ClassVar[type[BaseModel]] = MapOptions
     per_event: ClassVar[bool] = True
@@ -129,7 +129,7 @@ class Map(ProducerConsumer[object, object], StageType):
             return await_events(call, events, self.fail_at)
         outputs = apply_to_events(call, events, self.fail_at)
         if outputs and inspect.isawaitable(outputs[0]):
-            self._is_async = True  # a plain function that returns what an async one returned
+            self._is_async = True  # a plain function that returned the coroutine of an async one
             return await_events(_itself, outputs, self.fail_at)
         return outputs
 

@@ -1,4 +1,4 @@
-"""Brings what comes from several lines, each of which is in order, into one order. Pure: times are handed in."""
+"""Merges the events of several producers, each of them in order, into one order."""
 
 import asyncio
 import heapq
@@ -21,7 +21,7 @@ from headrace.telemetry.counts import Family, FamilySpec
 
 @dataclass(order=True, slots=True)
 class _RetainedEvent:
-    """An event that waits, with the number by which events of one key keep their order."""
+    """A waiting event; `number` keeps the order of events with equal keys."""
 
     key: Any
     number: int
@@ -31,10 +31,10 @@ class _RetainedEvent:
 
 
 class OrderedMerge:
-    """Holds events until every living line has one, then lets the least go: nothing less can come after it.
+    """Holds events until every active line has one, then releases the least, since no lesser event can follow.
 
-    A line that is silent for `seconds` is waited for no longer, and no more than `most` events are held; what comes
-    too late for its place goes at once.
+    A line that is silent for `seconds` no longer holds up others, and at most `most` events are held. An event that
+    comes too late for its position is released at once.
     """
 
     def __init__(self, most: int, seconds: float | None) -> None:
@@ -49,28 +49,28 @@ class OrderedMerge:
         return len(self._retained)
 
     def begin(self, line: Hashable) -> None:
-        """Wait for a line from now on."""
+        """Add a line."""
         self._lines.add(line)
 
     def end(self, line: Hashable) -> None:
-        """Wait for it no longer; what it has brought keeps its place."""
+        """Remove a line; its events keep their position."""
         self._lines.discard(line)
 
     def put(self, line: Hashable, key: object, event: object, now: float) -> None:
-        """Hold an event. Raises TypeError where keys cannot be compared."""
+        """Add an event. Raises TypeError when keys cannot be compared."""
         heapq.heappush(self._retained, _RetainedEvent(key, self._number, line, now, event))
         self._counts[line] += 1
         self._number += 1
 
     def take(self, now: float) -> list[object]:
-        """Return what may go, in order."""
+        """Return the events that are released now, in order."""
         events: list[object] = []
         while self._retained and self._may_go(now):
             events.append(self._pop())
         return events
 
     def rest(self) -> list[object]:
-        """Return all that is held, in order: no more will come."""
+        """Return all events, in order: the input has ended."""
         return [self._pop() for _ in range(len(self._retained))]
 
     def _pop(self) -> object:
@@ -92,16 +92,17 @@ _CHECK: Final = "look"
 
 
 class MergeOptions(Options):
-    """In which order."""
+    """The order, and how long to wait for it."""
 
     order_by: ExpressionField | None = Field(
-        default=None, description="A key by which each producer's events are in order; as they come without it."
+        default=None,
+        description="A key by which the events of each producer are in order. Without: the order of arrival.",
     )
     max_wait: Annotated[DurationField, Field(gt=0)] | None = Field(
-        default=None, description="How long an event waits for a producer that is silent, as in 5s."
+        default=None, description="How long an event waits for a silent producer, as in 5s."
     )
     max_events: Annotated[CountField, Field(ge=1)] = Field(
-        default=10_000, description="How many wait at most; beyond, the least goes."
+        default=10_000, description="The most waiting events; beyond, the least is emitted."
     )
 
     @model_validator(mode="after")
@@ -112,9 +113,9 @@ class MergeOptions(Options):
 
 
 class Merge(ProducerConsumer[object, object], StageType):
-    """Passes events on. With `order_by` they wait until every producer that has not ended has brought one.
+    """Passes events on. With `order_by` they wait until every active producer has sent one.
 
-    An event whose key cannot be computed, or cannot be compared with the others, fails alone.
+    An event whose key cannot be computed, or cannot be compared with other keys, fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = MergeOptions

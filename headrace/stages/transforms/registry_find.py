@@ -1,4 +1,4 @@
-"""Puts into each event what a registry knows of its key by now."""
+"""Adds the present entry of a registry to each event."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from headrace.stages.options import StageType
 
 
 class RegistryFindOptions(RegistryOptions):
-    """Which registry, which key, and where the answer goes."""
+    """The registry, the key, and the field of the answer."""
 
-    into: str = Field(default="result", min_length=1, description="The field of the event that holds the answer.")
+    into: str = Field(default="result", min_length=1, description="The field of the event for the answer.")
 
 
 class RegistryFind(ProducerConsumer[object, object], StageType):
-    """Emits a copy of each event with an answer in it; it waits for no work.
+    """Emits a copy of each event with an answer, without waiting for running work.
 
     The answer is `{state: found, value, at}`, `{state: pending, progress}`, `{state: failed, error}` or
     `{state: "not found"}`. An event that is no mapping, or whose key does not fit the worker, fails alone.

@@ -1,4 +1,4 @@
-"""Sends each event by one of several outputs: the first whose expression holds."""
+"""Emits each event by one of several outputs: the first whose expression is true."""
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
@@ -21,14 +21,14 @@ OutputName = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=50)]
 
 
 class RouteOptions(Options):
-    """Which outputs there are, and what goes by them."""
+    """The outputs, and which events they emit."""
 
     outputs: dict[OutputName, ExpressionField] = Field(
-        min_length=1, description="An expression for each output; an event goes by the first for which it is true."
+        min_length=1, description="An expression for each output; an event goes to the first one that is true."
     )
     default: OutputName = Field(
         default=FAIL,
-        description="What becomes of the others: they fail, or `discard`, or the name of the output by which they go.",
+        description="For the other events: `fail`, `discard`, or the name of another output.",
     )
 
     @model_validator(mode="after")
@@ -42,10 +42,10 @@ class RouteOptions(Options):
 
 
 class Route(ProducerConsumer[object, Output], StageType):
-    """Passes events on as they are, each by the first output that wants it, in their order.
+    """Passes events on unchanged and in order, each by the first output whose expression is true.
 
-    What no output wants fails, is discarded as `unrouted`, or goes by one more output, as `default` says. An event on
-    which an expression raises before one holds fails alone.
+    Other events fail, are discarded as `unrouted`, or go to another output, by `default`. An event for which an
+    expression raises before one is true fails alone.
     """
 
     Options: ClassVar[type[BaseModel]] = RouteOptions
@@ -62,7 +62,7 @@ class Route(ProducerConsumer[object, Output], StageType):
     def handle_events(self, events: list[object]) -> list[Output]:
         try:
             names = self._outputs_of(events)
-        except Exception:  # noqa: BLE001 - one at a time, each event that fails is told
+        except Exception:  # noqa: BLE001 - the events are read one by one then, and only those that raise again fail
             return [output for made in self.handle_each(events) for output in made]
         if self._default not in (FAIL, DISCARD):
             return list(map(Output, names, events))
@@ -91,7 +91,7 @@ class Route(ProducerConsumer[object, Output], StageType):
             self.discard(count, UNROUTED)
 
     def _outputs_of(self, events: list[object]) -> list[str]:
-        """Return the output of each event, a whole column at a time. Raises where any of them fails."""
+        """Return the output of each event, column by column. Raises when one event fails."""
         names = [self._default] * len(events)
         rest = list(range(len(events)))
         for name, wants in self._wants:

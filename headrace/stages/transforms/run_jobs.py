@@ -1,4 +1,4 @@
-"""Runs a job for each event, and emits what came of it."""
+"""Runs a job for each event, and emits its result."""
 
 import asyncio
 from typing import ClassVar
@@ -16,23 +16,23 @@ from headrace.stages.options import Options, StageType
 
 
 class RunJobsOptions(Options):
-    """Which worker runs, and with what."""
+    """The worker, its arguments, and its queue."""
 
-    worker: WorkerField = Field(description="The name of the worker; what it records is what is emitted.")
+    worker: WorkerField = Field(description="The name of the worker; its recorded results are emitted.")
     args: ArgsField = Field(
-        default_factory=no_args, description="Its arguments by name, each an expression that reads the event."
+        default_factory=no_args, description="The worker's arguments by name, as expressions over the event."
     )
     queue: str | None = Field(
-        default=None, min_length=1, max_length=127, description="The queue; the worker's without."
+        default=None, min_length=1, max_length=127, description="The queue. Default: the worker's."
     )
 
 
 class RunJobs(ProducerConsumer[object, object], StageType):
-    """Enqueues the jobs of a batch, waits for their ends, retries included, and emits their results, in order.
+    """Enqueues the jobs of a batch, waits until they end, retries included, and emits their results, in order.
 
-    What their worker does not record is emitted as None. A job that was discarded or cancelled fails its event alone. A
-    batch runs at a time, or `concurrency` of them: `max_demand - min_demand` says how many jobs one has, and their
-    queue's limit how many run at once. A run that ends before them leaves its jobs to the next.
+    A result that the worker does not record is emitted as None. A discarded or cancelled job fails its event alone. One
+    batch runs at a time, or `concurrency` batches. A batch has `max_demand - min_demand` jobs, and the limit of the
+    queue says how many run at once. The next run continues jobs that have not ended with this one.
     """
 
     Options: ClassVar[type[BaseModel]] = RunJobsOptions
@@ -41,7 +41,7 @@ class RunJobs(ProducerConsumer[object, object], StageType):
     awaits_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RunJobsOptions, jobs: Jobs) -> None:
-        """Raises `BadWorker` for a queue that cannot be."""
+        """Raises `BadWorker` for an invalid queue."""
         self._jobs = jobs
         self._args = options.args
         self._maker = JobMaker(jobs, options.worker, NewJobOptions(options.queue))

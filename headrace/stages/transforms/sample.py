@@ -1,4 +1,4 @@
-"""Passes on some of the events: a part of them by chance or by key, or every so manyth."""
+"""Passes on a part of the events: at random, by key, or every nth."""
 
 import random
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ _STEPS: Final = 1 << 32
 
 
 class SampleOptions(Options):
-    """Which part passes: `fraction` or `every`."""
+    """The part that is passed on: `fraction` or `every`."""
 
-    fraction: PartField | None = Field(default=None, description="The part that passes, as in 0.1.")
+    fraction: PartField | None = Field(default=None, description="The part that is passed on, as in 0.1.")
     every: Annotated[CountField, Field(ge=1)] | None = Field(
-        default=None, description="One of so many passes: the first, and every so manyth after it."
+        default=None, description="Every nth event, beginning with the first, as in 10."
     )
     key: ExpressionField | None = Field(
-        default=None, description="With `fraction`: events of one key all pass, or none does, in every run."
+        default=None, description="With `fraction`: events of one key are all passed on, or none, in every run."
     )
 
     @model_validator(mode="after")
@@ -36,7 +36,7 @@ class SampleOptions(Options):
 
 
 class Sample(ProducerConsumer[object, object], StageType):
-    """Passes on events in their order; the others are discarded as `sampled`. What has no key fails alone."""
+    """Passes on events in order, and discards others as `sampled`; an event without a valid key fails alone."""
 
     Options: ClassVar[type[BaseModel]] = SampleOptions
     per_event: ClassVar[bool] = True
@@ -44,7 +44,7 @@ class Sample(ProducerConsumer[object, object], StageType):
 
     def __init__(self, options: SampleOptions, chance: random.Random | None = None) -> None:
         self._options = options
-        self._chance = (chance or random.Random()).random  # noqa: S311 - nothing is to be kept secret
+        self._chance = (chance or random.Random()).random  # noqa: S311 - no secret depends on it
         self._count = 0
 
     @override

@@ -1,4 +1,4 @@
-"""Lets events through at a rate: it asks for no more than that, so that whatever is before it waits."""
+"""Limits the rate of events by its demand, so that earlier stages wait."""
 
 import asyncio
 from typing import ClassVar
@@ -17,15 +17,15 @@ _TOKENS = "tokens"
 
 
 class ThrottleOptions(Options):
-    """How many."""
+    """The rate."""
 
-    rate: RateField = Field(description="Events per time, as in 100/s; as many of one period may come at once.")
+    rate: RateField = Field(description="Events per time, as in 100/s; the events of one period may come at once.")
 
 
 class Throttle(ProducerConsumer[object, object], StageType):
-    """Passes events on as they are. It turns tokens into demand: what is not asked for stays where it is.
+    """Passes events on unchanged, and asks for one event for each token of its bucket.
 
-    In any `t` seconds at most `rate * t` events and those of one period come through.
+    In any `t` seconds it passes at most `rate * t` events and the events of one period.
     """
 
     Options: ClassVar[type[BaseModel]] = ThrottleOptions

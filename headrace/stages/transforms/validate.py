@@ -1,4 +1,4 @@
-"""Lets through what fits a pydantic model, or a JSON Schema; what does not fails, and says where."""
+"""Checks events against a pydantic model or a JSON Schema."""
 
 import json
 import re
@@ -31,7 +31,7 @@ from headrace.stages.options import FunctionField, Options, StageType, refused, 
 
 VALID: Final = "valid"
 INVALID: Final = "invalid"
-"""The outputs, where what does not fit is routed."""
+"""The outputs with `invalid: route`."""
 
 FORMAT_LENGTH: Final = 320
 """The longest e-mail address (RFC 5321): 64 characters, an @ and 255 more."""
@@ -39,11 +39,11 @@ FORMAT_LENGTH: Final = 320
 _FORMAT: Final = "_re_pattern"
 
 Check = Callable[[object], object]
-"""Returns what goes on of an event. Raises `BadEvent`."""
+"""Returns the event to emit. Raises `BadEvent`."""
 
 
 def _schema(value: object) -> object:
-    """Return the schema that stands there, or in the file of that name."""
+    """Return the schema, read from a file when the value is a name."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, str):
@@ -62,7 +62,7 @@ def _schema(value: object) -> object:
 
 
 class ValidateOptions(Options):
-    """What events are to be: `model` or `schema`."""
+    """The check: `model` or `schema`."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -74,14 +74,14 @@ class ValidateOptions(Options):
     )
     invalid: Literal["fail", "drop", "route"] = Field(
         default="fail",
-        description="What does not fit fails, or is left out, or goes by an output of its own, beside `valid`.",
+        description="Invalid events fail, are dropped, or go to the output `invalid`, beside `valid`.",
     )
 
     _regex: Regex = PrivateAttr(default="re2")
 
     @property
     def regex(self) -> Regex:
-        """What runs the patterns of the schema."""
+        """The regex engine for the patterns of the schema."""
         return self._regex
 
     @model_validator(mode="after")
@@ -106,9 +106,9 @@ class ValidateOptions(Options):
 
 
 class Validate(ProducerConsumer[object, object], StageType):
-    """Passes on events that fit, in order, with a model as plain values of what it has made of them.
+    """Passes on valid events, in order; with a model, its validated data as plain values.
 
-    With `invalid: route` it has two outputs; what does not fit goes by one of them as it came.
+    With `invalid: route` it has two outputs; invalid events are emitted unchanged.
     """
 
     Options: ClassVar[type[BaseModel]] = ValidateOptions
@@ -135,7 +135,7 @@ class Validate(ProducerConsumer[object, object], StageType):
                 passed = self._check(event)
             except BadEvent as error:
                 made.append(self._refused(position, event, error))
-            except Exception as error:  # noqa: BLE001 - a validator of the user's, or an event that nests too deep
+            except Exception as error:  # noqa: BLE001 - a validator of the user, or an event that nests too deep
                 self.fail_at(position, error)
                 made.append(())
             else:
@@ -143,7 +143,7 @@ class Validate(ProducerConsumer[object, object], StageType):
         return made
 
     def _refused(self, position: int, event: object, error: BadEvent) -> Sequence[object]:
-        """Return what goes on of an event that does not fit."""
+        """Handle an invalid event; return the events to emit."""
         if self.outputs:
             return (Output(INVALID, event),)
         if self._drops:
@@ -154,7 +154,7 @@ class Validate(ProducerConsumer[object, object], StageType):
 
 
 def _not_here(uri: str) -> object:
-    """Refuse what a schema refers to: a run is not to hang on who answers there."""
+    """Refuse a reference to another document: a run must not depend on a server."""
     why = f"it refers to {uri}: write that below `definitions`, and refer to #/definitions/..."
     raise BadEvent(why)
 
@@ -163,17 +163,17 @@ _OTHER_SCHEMES: Final = dict.fromkeys(("http", "https", "ftp", "file", ""), _not
 
 
 class _Pattern:
-    """Stands for a compiled pattern of Python's, as far as fastjsonschema asks it."""
+    """Has the methods of `re.Pattern` that fastjsonschema calls."""
 
     def __init__(self, search: Search) -> None:
         self.search = search
-        self.match = search  # the formats that it matches from the start all begin with ^
+        self.match = search  # all formats that it matches from the start begin with ^
 
 
 def _run_patterns(check: Check, regex: Regex) -> None:
-    """Have RE2 run the patterns of a compiled schema. Raises `PatternError` for one of the schema that it lacks.
+    """Replace the patterns of a compiled schema by RE2. Raises `PatternError` for one that RE2 cannot run.
 
-    fastjsonschema compiles them with `re`, into a global of the code that it generates; those of formats that RE2 lacks
+    fastjsonschema compiles them with `re`, into a global of its generated code. Patterns of formats that RE2 cannot run
     are for names and addresses, which are no longer than FORMAT_LENGTH.
     """
     compiled: dict[str, object] = check.__globals__.get("REGEX_PATTERNS", {})
@@ -194,13 +194,13 @@ def _short_match(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _compiled(schema: object, regex: Regex) -> Check:
-    """Return the check of a JSON Schema. Raises `BadEvent` for what is none."""
+    """Return the check of a JSON Schema. Raises `BadEvent` for an invalid schema."""
     try:
         check = fastjsonschema.compile(cast("dict[str, object]", schema), handlers=_OTHER_SCHEMES, use_default=False)
         _run_patterns(check, regex)
     except PatternError as error:
         raise BadEvent(str(error)) from None
-    except Exception as error:  # noqa: BLE001 - it raises whatever a broken schema leads to
+    except Exception as error:  # noqa: BLE001 - a broken schema can raise anything
         why = f"this is no JSON Schema that can be used ({error})"
         raise BadEvent(why) from None
 
@@ -216,10 +216,10 @@ def _compiled(schema: object, regex: Regex) -> Check:
 
 
 def _modelled(model: type) -> Check:
-    """Return the check of a model. Raises `BadEvent` for a class that is none."""
+    """Return the check of a model. Raises `BadEvent` for another class."""
     try:
         adapter: TypeAdapter[object] = TypeAdapter(model)
-    except Exception as error:  # noqa: BLE001 - it raises whatever a class does that is asked for its shape
+    except Exception as error:  # noqa: BLE001 - a class can raise anything when pydantic inspects it
         why = f"{model.__name__} is no class of which pydantic can make a model ({str(error).partition(chr(10))[0]})"
         raise BadEvent(why) from None
 

@@ -1,1 +1,1 @@
-"""Windows over events, and what is counted in them: pure, without an event loop or a clock of its own."""
+"""Windows over events, and their measures. Pure: without an event loop, and with injected clocks."""

@@ -1,7 +1,7 @@
 """Exact sums, extremes, distinct values, quantiles.
 
-The estimate is HyperLogLog's (Flajolet and others, 2007) as Ertl reads its registers ("New cardinality estimation
-algorithms for HyperLogLog sketches", 2017), which needs no table of corrections.
+Distinct values are estimated with HyperLogLog (Flajolet and others, 2007), as Ertl reads its registers ("New
+cardinality estimation algorithms for HyperLogLog sketches", 2017), which needs no table of corrections.
 
 The sketch is DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sketch with relative-error
 guarantees", VLDB 2019): values are counted in bins whose bounds grow by a constant factor.
@@ -22,19 +22,19 @@ Number = int | float | Decimal
 
 _PLAIN: Final = frozenset({int, float})
 _MOST_DIGITS: Final = 1_000
-"""Of a decimal, so that sums of them stay exact within bounds."""
+"""The most digits of a decimal, so that sums stay exact within bounds."""
 
 
 def numbers(values: list[object], called: str) -> list[object]:
-    """Return `values` if all are ints, floats or Decimals; what else can be a float becomes one.
+    """Return `values` if all are ints, floats or Decimals; convert other values to floats.
 
-    Raises `BadEvent`, which calls it the value of `called`, for the first that is no number.
+    Raises `BadEvent`, with the name `called`, for the first value that is no number.
     """
     if _PLAIN.issuperset(map(type, values)):
         try:
             if isfinite(sum(cast("list[float]", values))):
                 return values
-        except OverflowError:  # a whole number beyond all floats
+        except OverflowError:  # an integer too large for a float
             pass
     return [_number(value, called) for value in values]
 
@@ -66,19 +66,20 @@ def _is_fair(value: SupportsFloat) -> bool:
 
 
 _EXACT: Final = Context(prec=4_000)
-"""More digits than any sum of the decimals that are taken has, see `numbers`."""
+"""More digits than any sum of the decimals that `numbers` accepts."""
 
 MOST_FLOATS: Final = 250
-"""So many are kept as they are: to make few of many costs less than to do so often."""
+"""So many floats are kept before they are joined: one large join is cheaper than many small ones."""
 
 _FLOAT: Final = frozenset({float})
 _INT: Final = frozenset({int})
 
 
 class ExactSum:
-    """The exact sum of finite numbers: floats as the few floats that it is made of, ints and decimals apart.
+    """The exact sum of finite numbers. Floats are kept as a few floats, ints and decimals in sums of their own.
 
-    The total is an int if all are ints, a Decimal if some are and none is a float, and else the float nearest to it.
+    The total is an int if all numbers are ints, a Decimal if some are Decimals and none is a float, and else the
+    nearest float.
     """
 
     __slots__ = ("decimals", "floats", "huge", "ints")
@@ -90,7 +91,7 @@ class ExactSum:
         self.huge: Fraction | int = 0
 
     def add(self, values: Sequence[object]) -> None:
-        """Take in numbers, as `numbers` gives them."""
+        """Add numbers that `numbers` returned."""
         kinds = set(map(type, values))
         if kinds == _FLOAT:
             self._add_floats(cast("Sequence[float]", values))
@@ -102,7 +103,7 @@ class ExactSum:
             self._add_decimals(value for value in values if type(value) is Decimal)
 
     def merge(self, other: "ExactSum") -> None:
-        """Take in another sum."""
+        """Add another sum."""
         self.ints += other.ints
         self.huge += other.huge
         if other.floats is not None:
@@ -121,7 +122,7 @@ class ExactSum:
         return _nearest(self._fraction())
 
     def mean(self, count: int) -> Number:
-        """Return the sum's `count`-th part: a Decimal of 28 digits where the sum is one, else the nearest float."""
+        """Return the sum divided by `count`: a Decimal of 28 digits if the sum is a Decimal, else the nearest float."""
         if self.floats is None and self.decimals is not None:
             return Context().divide(_EXACT.add(self.decimals, self.ints), count)
         return _nearest(self._fraction() / count)
@@ -134,10 +135,10 @@ class ExactSum:
             self._join(floats)
 
     def _join(self, floats: list[float]) -> None:
-        """Make a few of many floats."""
+        """Join floats into a few."""
         try:
             self.floats = _parts(floats)
-        except OverflowError:  # on the way, though the sum of all may be a float again
+        except OverflowError:  # of an intermediate sum; the total may be a float again
             self.huge += sum(map(Fraction, floats))
             self.floats = []
 
@@ -150,9 +151,9 @@ class ExactSum:
 
 
 def _parts(values: list[float]) -> list[float]:
-    """Return a few floats whose exact sum is that of `values`: each the sum, rounded, of what is left.
+    """Return a few floats with the same exact sum as `values`: each is the rounded sum of the remainder.
 
-    Each rounding leaves less than a part in 2 to the 53 behind, so that it ends soon.
+    Each remainder is less than a part in 2**53 of the one before, so that a few steps are enough.
     """
     parts = []
     while part := fsum(values):
@@ -169,7 +170,7 @@ def _nearest(value: Fraction) -> float:
 
 
 class Extreme:
-    """What `pick`, which is `min` or `max`, picks of all numbers; of equal ones, which of them is not said."""
+    """The least or greatest number, by `pick`, which is `min` or `max`; any of equal ones."""
 
     __slots__ = ("_pick", "number")
 
@@ -178,21 +179,21 @@ class Extreme:
         self.number: Number | None = None
 
     def add(self, values: Sequence[object]) -> None:
-        """Take in at least one number."""
+        """Add at least one number."""
         found = self._pick(cast("Sequence[Number]", values))
         self.number = found if self.number is None else self._pick((self.number, found))
 
     def merge(self, other: "Extreme") -> None:
-        """Take in another."""
+        """Add another extreme."""
         if other.number is not None:
             self.add([other.number])
 
 
 EXACT_VALUES: Final = 1_000
-"""Up to so many the count is exact."""
+"""Up to so many values the count is exact."""
 
 STANDARD_ERROR: Final = 0.01625
-"""Of the count beyond, as a part of it: 1.04 divided by the root of the number of registers."""
+"""The relative error of larger counts: 1.04 divided by the root of the number of registers."""
 
 _INDEX_BITS: Final = 12
 _REGISTERS: Final = 1 << _INDEX_BITS
@@ -202,9 +203,9 @@ _SCALE: Final = _REGISTERS**2 / (2 * log(2))
 
 
 class DistinctValues:
-    """A set of values, or, once it has more than `EXACT_VALUES`, 4 KiB that say how many it would have.
+    """A set of values, or, beyond `EXACT_VALUES`, 4 KiB of registers to estimate their number.
 
-    Values that are equal count once, as in a set; the estimate is the same in every OS process.
+    Equal values count once, as in a set; the estimate is the same in every OS process.
     """
 
     __slots__ = ("registers", "values")
@@ -214,7 +215,7 @@ class DistinctValues:
         self.registers: bytearray | None = None
 
     def add(self, values: Sequence[Hashable]) -> None:
-        """Take in values that can be hashed."""
+        """Add hashable values."""
         if self.registers is not None:
             _note(self.registers, set(values))
             return
@@ -223,7 +224,7 @@ class DistinctValues:
             self._estimate()
 
     def merge(self, other: "DistinctValues") -> None:
-        """Take in another set."""
+        """Add another set."""
         if other.registers is None:
             self.add(list(other.values))
             return
@@ -231,11 +232,11 @@ class DistinctValues:
         self.registers = bytearray(map(max, mine, other.registers))
 
     def count(self) -> int:
-        """Return how many different values there were."""
+        """Return the number of different values."""
         return len(self.values) if self.registers is None else _cardinality(self.registers)
 
     def _estimate(self) -> bytearray:
-        """Go over to registers."""
+        """Replace the set by registers."""
         self.registers = registers = bytearray(_REGISTERS)
         _note(registers, self.values)
         self.values = set()
@@ -251,7 +252,7 @@ def _note(registers: bytearray, values: Iterable[Hashable]) -> None:
 
 
 def _hash(value: Hashable) -> int:
-    """Return 64 even bits; equal numbers have equal ones whatever their type, as Python's own hash has."""
+    """Return 64 uniform bits; as with Python's own hash, equal numbers of different types have equal bits."""
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
     elif isinstance(value, bytes):
@@ -293,21 +294,21 @@ def _tau(part: float) -> float:
 
 
 RELATIVE_ERROR: Final = 0.01
-"""How far a quantile may be from the true value, as a part of that."""
+"""The relative error of a quantile."""
 
 MOST_BINS: Final = 2_000
-"""Enough for values of which the largest is 10 to the 17 times the smallest."""
+"""Enough for values whose largest is 10**17 times the smallest."""
 
 _STEP: Final = log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
 _MIDDLE: Final = log(1 - RELATIVE_ERROR)
-"""From a bin's upper bound to the value that is at most 1 % from all in the bin; as a logarithm, as `_STEP`."""
+"""From a bin's upper bound to the value within 1 % of all values in the bin; a logarithm, like `_STEP`."""
 
 
 class QuantileSketch:
     """Counts of values in bins, and the exact least and greatest value.
 
-    Where there are too many bins, those nearest to zero become one: then quantiles that fall there are too far from
-    zero, and all others keep to the 1 %.
+    Beyond `MOST_BINS` the bins nearest to zero are joined: quantiles in them are then too far from zero, and all others
+    stay within 1 %.
     """
 
     __slots__ = ("above", "below", "greatest", "least", "zeros")
@@ -321,11 +322,11 @@ class QuantileSketch:
 
     @property
     def bins(self) -> int:
-        """How many bins there are."""
+        """The number of bins."""
         return len(self.above) + len(self.below)
 
     def add(self, values: Sequence[object]) -> None:
-        """Take in at least one finite number that is within the range of floats."""
+        """Add at least one finite number within the range of floats."""
         floats = [float(value) for value in cast("Sequence[SupportsFloat]", values)]
         least, greatest = min(floats), max(floats)
         self._stretch(least, greatest)
@@ -338,7 +339,7 @@ class QuantileSketch:
         self._collapse()
 
     def merge(self, other: "QuantileSketch") -> None:
-        """Take in another sketch."""
+        """Add another sketch."""
         if other.bins or other.zeros:
             self._stretch(other.least, other.greatest)
             self.above.update(other.above)
@@ -347,10 +348,7 @@ class QuantileSketch:
             self._collapse()
 
     def quantile(self, at: float) -> float:
-        """Return the value that as large a part as `at` of the others lies below; of n values, that at `at * (n - 1)`.
-
-        There must be at least one value.
-        """
+        """Return the value at position `at * (n - 1)` of n sorted values, of which there is at least one."""
         rank = at * (self.below.total() + self.zeros + self.above.total() - 1)
         seen = 0
         for index in sorted(self.below, reverse=True):
@@ -372,7 +370,7 @@ class QuantileSketch:
         self.greatest = greatest if is_empty else max(self.greatest, greatest)
 
     def _within(self, value: float) -> float:
-        """Return the value, or the exact bound that it passes: no true value lies beyond."""
+        """Return the value, limited to the exact least and greatest value."""
         return min(max(value, self.least), self.greatest)
 
     def _collapse(self) -> None:

@@ -1,4 +1,4 @@
-"""Tumbling and hopping windows: of one length, and aligned to 1970 in UTC, the same for all groups."""
+"""Tumbling and hopping windows: of one length, aligned to 1970 in UTC, and the same for all groups."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,32 +20,32 @@ class WindowSpec:
 
     @property
     def most(self) -> int:
-        """How many windows a moment can be in."""
+        """The most windows of a timestamp."""
         return -(-self.size // self.every)
 
     def first_end_after(self, timestamp: int) -> int:
-        """Return the first of all windows' ends that is later."""
+        """Return the next end of a window after a timestamp."""
         return self.last_start_of(timestamp - self.size) + self.every + self.size
 
     def last_start_of(self, timestamp: int) -> int:
-        """Return the start of the last window that a moment is in."""
+        """Return the start of the last window of a timestamp."""
         return (timestamp - self.offset) // self.every * self.every + self.offset
 
     def has_alike(self, lowest: int, highest: int) -> bool:
-        """Whether all moments between two are in the same windows, as far as a quick check shows."""
+        """Tell whether all timestamps in a range are in the same windows; False may also mean unknown."""
         return self.size % self.every == 0 and self.last_start_of(lowest) == self.last_start_of(highest)
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedLateness:
-    """How far an event may be behind the latest one and be on time; for how long closed windows are revised."""
+    """How far an event may be behind the latest one without being late, and how long closed windows are revised."""
 
     out_of_order: int = 0
     lateness: int = 0
 
 
 class _Window:
-    """One window: its groups' cells, each with the word that adds a row to it."""
+    """One window: the states of its groups, and the method of each that adds a row."""
 
     __slots__ = ("add_rows", "cells")
 
@@ -55,10 +55,10 @@ class _Window:
 
 
 class AlignedWindows(Windows):
-    """Windows on a grid. Between two of the grid's ends nothing can close, so that events between are one step.
+    """Windows of one spec. No window closes between two ends, so events between them are added in one step.
 
-    Events of groups for which there is no room are one group in each window, called overflow. A window that is one too
-    many closes the oldest, as if the watermark had reached its end.
+    Beyond the limit of groups, events go into one group a window, called overflow. Beyond the limit of windows, the
+    oldest closes, as if the watermark had reached its end.
     """
 
     def __init__(self, plan: MeasurePlan, bounds: Bounds, spec: WindowSpec, allowed: AllowedLateness) -> None:
@@ -124,7 +124,7 @@ class AlignedWindows(Windows):
                 yield from window.cells.values()
 
     def _take_in_steps(self, times: list[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
-        """Take in events up to the next moment at which a window closes, and then further ones."""
+        """Add events up to the next timestamp at which a window closes, then go on."""
         late: list[int] = []
         begin, count, highest = 0, len(times), max(times)
         while begin < count:
@@ -142,24 +142,24 @@ class AlignedWindows(Windows):
         return late
 
     def _next_turn(self) -> int:
-        """Return the first moment after the watermark at which a window could close, or be revised no more."""
+        """Return the first timestamp after the watermark at which a window may close, or its revision may end."""
         spec, lateness = self._spec, self._lateness.lateness
         turn = spec.first_end_after(self.watermark)
         return min(turn, spec.first_end_after(self.watermark - lateness) + lateness) if lateness else turn
 
     def _horizon(self) -> int:
-        """Return the moment up to which the ends of windows lie that take nothing more."""
+        """Return the latest end of windows that accept no more events."""
         return max(self.watermark - self._lateness.lateness, self._forgotten)
 
     def _is_removed(self, start: int) -> bool:
         return start + self._spec.size <= self._horizon()
 
     def _is_on_time(self, time: int) -> bool:
-        """Whether one of an event's windows still takes it."""
+        """Tell whether one of an event's windows still accepts it."""
         return self._spec.last_start_of(time) + self._spec.size > self._horizon()
 
     def _on_time(self, times: list[int]) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the positions of the events that some window still takes, and of the others."""
+        """Return the positions of events that a window still accepts, and of late events."""
         everything = range(len(times))
         if self._is_on_time(min(times)):
             return everything, ()
@@ -167,7 +167,7 @@ class AlignedWindows(Windows):
         return on_time, sorted(set(everything).difference(on_time))
 
     def _put(self, times: list[int], keys: Sequence[object], rows: Sequence[ResultRow]) -> None:
-        """Add a row to each window that its event is in, while nothing closes."""
+        """Add rows to the windows of their events, between two ends of windows."""
         size, every, offset = self._spec.size, self._spec.every, self._spec.offset
         lasts = [(time - offset) // every * every + offset for time in times]
         for back in range(0, self._spec.most * every, every):
@@ -180,7 +180,7 @@ class AlignedWindows(Windows):
         self._added(len(times))
 
     def _added(self, count: int) -> None:
-        """Go on after rows were added to all windows of `count` events."""
+        """Update counts after rows were added to all windows of `count` events."""
         if self._touched:
             self._revise()
         while len(self._open) + len(self._closed) > self.bounds.windows:
@@ -207,7 +207,7 @@ class AlignedWindows(Windows):
                 self._add_new(start, key, row)
 
     def _add_new(self, start: int, key: object, row: ResultRow) -> None:
-        """Add a row to a group that is new, or has no room, or to a window that is new, or has closed."""
+        """Add a row to a new or overflowing group, or to a new or closed window."""
         end, window = start + self._spec.size, self._open.get(start)
         if end <= self.watermark:
             if self._is_removed(start):
@@ -224,7 +224,7 @@ class AlignedWindows(Windows):
         window.add_rows[key](row)
 
     def _room_for(self, window: _Window, key: object) -> object:
-        """Begin a group in a window, or the one of all for which there is no room; return its key."""
+        """Begin a group in a window, or its overflow group; return the key."""
         if self._groups >= self.bounds.groups:
             key = self.plan.overflow
             self._overflows += key not in window.cells
@@ -235,7 +235,7 @@ class AlignedWindows(Windows):
         return key
 
     def _close(self, starts: list[int]) -> None:
-        """Emit the results of windows, the oldest first; keep those that may be revised."""
+        """Emit the results of windows, oldest first; keep windows that may be revised."""
         for start in sorted(starts):
             window = self._closed[start] = self._open.pop(start)
             del self._add_rows[start]
@@ -248,7 +248,7 @@ class AlignedWindows(Windows):
         self._groups -= len(self._closed.pop(start).cells)
 
     def _close_oldest(self) -> None:
-        """Close the oldest window, and forget it."""
+        """Close the oldest window, and remove it."""
         self.closed_early += 1
         start = min(min(windows) for windows in (self._open, self._closed) if windows)
         end = start + self._spec.size
@@ -258,7 +258,7 @@ class AlignedWindows(Windows):
             self._forget(start)
 
     def _revise(self) -> None:
-        """Emit what late events have changed of closed windows."""
+        """Emit the revised results of closed windows."""
         for start, keys in self._touched.items():
             cells = self._closed[start].cells
             self._results += self.plan.results(start, start + self._spec.size, {key: cells[key] for key in keys})

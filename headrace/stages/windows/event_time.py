@@ -11,27 +11,27 @@ SECOND: Final = 1_000_000
 """Microseconds."""
 
 MIN_TIMESTAMP: Final = -(10**18)
-"""Before all times, and all bounds of windows."""
+"""Before all times and all bounds of windows."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LOWEST: Final = -30_610_224_000 * SECOND  # the year 1000: a window's bounds must be dates, too
 _HIGHEST: Final = 221_845_392_000 * SECOND  # the year 9000
 _FAR: Final = 1e18
-"""Seconds, many times as many as there may be."""
+"""Seconds, far beyond the latest valid time."""
 _NUMBERS: Final = frozenset({int, float})
 _TEXT: Final = frozenset({str})
 
 
 class Timestamps:
-    """The times of some events: the earliest and the latest of them, and each, which is worked out where asked for.
+    """The times of some events: the earliest, the latest, and, computed on demand, each of them.
 
-    Most batches lie in one window: then the two are enough.
+    Most batches lie in one window: then the earliest and the latest are enough.
     """
 
     __slots__ = ("_convert", "_values", "count", "highest", "lowest")
 
     def __init__(self, values: Sequence[float], convert: Callable[[float], int] | None = None) -> None:
-        """`values` are at least one finite number; `convert`, which keeps their order, makes microseconds of one."""
+        """`values` are at least one finite number; `convert` turns one into microseconds, and keeps their order."""
         self._values = values
         self._convert = convert
         self.count = len(values)
@@ -41,13 +41,13 @@ class Timestamps:
 
     def each(self) -> list[int]:
         """Return the time of each event."""
-        return list(self._values) if self._convert is None else list(map(self._convert, self._values))  # type: ignore[arg-type] # ints
+        return list(self._values) if self._convert is None else list(map(self._convert, self._values))  # type: ignore[arg-type] # without `convert` they are ints
 
 
 def read_timestamps(values: Sequence[object]) -> Timestamps:
-    """Return the times that `values` say: ISO 8601 text, seconds since 1970, or datetimes; what has no zone is UTC.
+    """Read times from ISO 8601 texts, seconds since 1970, or datetimes; without a zone they are UTC.
 
-    There is at least one. Raises `BadEvent` for the first that is none.
+    `values` has at least one item. Raises `BadEvent` for the first value that is no time.
 
     >>> read_timestamps(["2017-01-01T11:53:26Z", 1483271606, 1483271606.25]).each()
     [1483271606000000, 1483271606000000, 1483271606250000]
@@ -69,7 +69,7 @@ def timestamp_text(timestamp: int) -> str:
 
 
 def _of_numbers(values: Sequence[object]) -> Timestamps | None:
-    """Return the times where all are finite numbers, found out at once for the whole batch."""
+    """Return the times if all values are finite numbers, in one step for the batch."""
     if not _NUMBERS.issuperset(map(type, values)):
         return None
     numbers = cast("Sequence[float]", values)
@@ -84,7 +84,7 @@ def _of_number(seconds: float) -> int:
 
 
 def _of_texts(values: Sequence[object]) -> list[int] | None:
-    """Return the times where all are texts; those that are alike, as in a busy second, are read once."""
+    """Return the times if all values are texts; equal texts, as in a busy second, are read once."""
     if not _TEXT.issuperset(map(type, values)):
         return None
     texts = cast("Sequence[str]", values)
@@ -126,13 +126,13 @@ def _refuse(timestamp: int) -> None:
 
 
 class SteadyClock:
-    """Follows the wall clock forward; when that falls behind, goes on by the time that passes.
+    """Follows the wall clock forward; when the wall clock is set back, it advances by the monotonic clock.
 
-    Where the wall clock was put forward, and back again, it stays ahead.
+    After the wall clock was set forward and back again, it stays ahead.
     """
 
     def __init__(self, wall: Callable[[], float], passed: Callable[[], float]) -> None:
-        """`wall` tells seconds since 1970, `passed` seconds of a clock that never goes back."""
+        """`wall` returns seconds since 1970, `passed` seconds of a monotonic clock."""
         self._wall = wall
         self._passed = passed
         self._at = passed()

@@ -11,7 +11,7 @@ from headrace.stages.windows.windows import MAX_TIMESTAMP, Bounds, Statistics, W
 
 
 class _Run:
-    """A group's events since its last window closed: how many they are, and the earliest and the latest of them."""
+    """The open window of a group: the number of its events, and the earliest and latest time."""
 
     __slots__ = ("count", "first", "group", "last")
 
@@ -23,9 +23,9 @@ class _Run:
 
 
 class CountWindows(Windows):
-    """Windows of `size` events of a group, whenever they come; their bounds are the times of the first and last event.
+    """Windows of `size` events of a group; their bounds are the times of the first and last event.
 
-    A group that is one too many closes the window that began first, with as many events as it has.
+    Beyond the limit of groups, the window that began first closes with the events that it has.
     """
 
     def __init__(self, plan: MeasurePlan, bounds: Bounds, size: int) -> None:
@@ -52,8 +52,9 @@ class CountWindows(Windows):
         return []
 
     @override
+    @override
     def advance(self, watermark: int) -> None:
-        """Do nothing: no window waits for a time."""
+        pass  # time closes no window
 
     @override
     def close(self) -> None:
@@ -89,11 +90,11 @@ class CountWindows(Windows):
 
 
 _SPARE = 64
-"""Entries of sessions that are no more, which the heap may always hold."""
+"""Entries of ended sessions that the heap may always have."""
 
 
 class _Session:
-    """The events of a group from `first` to `last`; `serial` tells those that end at the same time apart."""
+    """The events of a group from `first` to `last`; `serial` orders sessions with the same end."""
 
     __slots__ = ("first", "group", "is_over", "key", "last", "serial")
 
@@ -107,9 +108,9 @@ class _Session:
 
 
 class SessionWindows(Windows):
-    """Windows that begin with a group's event and end `gap` after its last one; an event between two makes them one.
+    """Windows that begin with an event of a group and end `gap` after its last one; an event between two joins them.
 
-    A session that is one too many closes the one that would end first; an event that comes for it begins a new one.
+    Beyond the limit of groups, the session that would end first closes; a later event of it begins a new session.
     """
 
     def __init__(self, plan: MeasurePlan, bounds: Bounds, gap: int, out_of_order: int = 0) -> None:
@@ -163,7 +164,7 @@ class SessionWindows(Windows):
         return (session.group for sessions in self._sessions.values() for session in sessions)
 
     def _session(self, key: object, time: int) -> _Session | None:
-        """Return the session that an event belongs to, stretched to it; None where that has ended."""
+        """Return the session of an event, extended to it; None when that has ended."""
         gap = self._gap
         near = [one for one in self._sessions.get(key, ()) if one.first - gap < time < one.last + gap]
         if not near:
@@ -188,7 +189,7 @@ class SessionWindows(Windows):
         return session
 
     def _absorb(self, session: _Session, other: _Session) -> None:
-        """Make two sessions one."""
+        """Join two sessions."""
         session.first = min(session.first, other.first)
         session.last = max(session.last, other.last)
         session.group.merge(other.group)
@@ -206,7 +207,7 @@ class SessionWindows(Windows):
         self._count -= 1
 
     def _close_first(self) -> None:
-        """Take the first entry of the heap: close its session, unless that is over, or goes on."""
+        """Remove the first entry of the heap, and close its session, unless it is over or was extended."""
         end, serial, session = heappop(self._heap)
         if session.is_over:
             return

@@ -15,28 +15,28 @@ from headrace.values import key_of, value_of
 MeasureKind = Literal["count", "sum", "mean", "min", "max", "quantile", "distinct"]
 
 OWN_KEYS: Final = ("window_start", "window_end", "revision")
-"""What every result has, beside its groups and values."""
+"""The keys that every result has beside its groups and values."""
 
 OVERFLOW: Final = "overflow"
-"""What a result says for each of its groups where it holds all those for which there was no room."""
+"""The group of a result for all groups beyond the limit."""
 
 ResultRow = object
-"""What is read of one event: the value of the one column that there is; else a tuple, with a value for each column."""
+"""The columns read from one event: the value of a single column, else a tuple of values."""
 
 
 class Accumulator(Protocol):
-    """Takes in values in any order, and never grows beyond a bound."""
+    """Accumulates values in any order, in bounded memory."""
 
     def add(self, values: Sequence[object]) -> None:
-        """Take in at least one value."""
+        """Add at least one value."""
 
     def merge(self, other: Self) -> None:
-        """Take in all that another took in."""
+        """Add the values of another accumulator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One value of a result: its kind, the column that it is computed of (a count has none), and a quantile's `at`."""
+    """One value of a result: its kind, its column (a count has none), and the `at` of a quantile."""
 
     kind: MeasureKind
     column: int = 0
@@ -56,10 +56,10 @@ _MAKERS: Final[Mapping[str, _Make]] = {
 
 
 class MeasurePlan:
-    """Makes what is kept of a group, and the results. Measures that can share what is kept do."""
+    """Makes the accumulators of a group, which measures share where they can, and the results."""
 
     def __init__(self, by: Sequence[str], measures: Mapping[str, Measure]) -> None:
-        """`by` names the groups' keys: a group's key is a value where there is one, and else a tuple of them."""
+        """`by` has the names of the group keys. The key of a group is one value, or a tuple for several names."""
         self._by = tuple(by)
         self._reads: list[tuple[str, _Read]] = []
         self._kept: dict[tuple[str, int], int] = {}
@@ -71,11 +71,11 @@ class MeasurePlan:
         self.overflow: object = OVERFLOW if len(self._by) == 1 else (OVERFLOW,) * len(self._by)
 
     def accumulators(self) -> list[Accumulator]:
-        """Return what is kept of a new group."""
+        """Return the accumulators of a new group."""
         return [make() for make in self._makers]
 
     def fold(self, group: "GroupState") -> None:
-        """Take what waits in a cell into what is kept."""
+        """Add the waiting rows of a group to its accumulators."""
         rows = group.rows
         if not rows:
             return
@@ -86,7 +86,7 @@ class MeasurePlan:
         rows.clear()
 
     def results(self, start: int, end: int, cells: "Mapping[object, GroupState]") -> list[dict[str, object]]:
-        """Return the results of one window, each with a revision one higher than the one before."""
+        """Return the results of one window, each with the next revision."""
         bounds = {"window_start": timestamp_text(start), "window_end": timestamp_text(end)}
         return [self._result(bounds, key, group) for key, group in cells.items()]
 
@@ -124,9 +124,9 @@ class MeasurePlan:
 
 
 class GroupState:
-    """One group in one window: what is kept of its events, and those that wait to be taken into that, as rows.
+    """One group in one window: its accumulators, and rows that wait to be added to them.
 
-    Taking in many at once costs a fraction of taking in each; `add_row` is for those who count what waits.
+    Adding many rows in one step costs a fraction of adding each. The caller of `add_row` counts the waiting rows.
     """
 
     __slots__ = ("accumulators", "add_row", "count", "revision", "rows")
@@ -140,11 +140,11 @@ class GroupState:
 
     @property
     def retained(self) -> int:
-        """How many events it has had."""
+        """The number of its events."""
         return self.count + len(self.rows)
 
     def merge(self, other: "GroupState") -> None:
-        """Take in another cell; what waits in either goes on waiting."""
+        """Add another group state; its waiting rows keep waiting."""
         self.count += other.count
         self.rows.extend(other.rows)
         if other.count:
@@ -153,26 +153,26 @@ class GroupState:
 
 
 _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
-"""Types of which all values can be hashed."""
+"""Types whose values are all hashable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One value of each event, called by a name; a number where `is_number`, else anything that can be hashed."""
+    """One value of each event, under a name: a number with `is_number`, else any hashable value."""
 
     name: str
     value: Expression
     is_number: bool
 
     def read(self, events: Sequence[object]) -> list[object]:
-        """Return the values. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
+        """Return the values. Raises `BadEvent` or `EvaluationError` for an invalid value."""
         values = self.value.column(events)
         return numbers(values, self.name) if self.is_number else hashable(values, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read of the events at `positions`, one of each; `times`, in microseconds, is None where none is said."""
+    """The times (None without `time`), keys and rows of the events at `positions`."""
 
     positions: Sequence[int]
     times: Timestamps | None
@@ -190,14 +190,14 @@ class ColumnReader:
         columns: Sequence[Column],
         latest: Callable[[], float] = lambda: inf,
     ) -> None:
-        """`latest` tells the time, in seconds since 1970, after which no event can have happened."""
+        """`latest` returns the latest valid time of an event, in seconds since 1970."""
         self._time = time
         self._latest = latest
         self._by = tuple(by)
         self._columns = tuple(columns)
 
     def read(self, events: Sequence[object]) -> Reading:
-        """Return what the events say. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
+        """Read events. Raises `BadEvent` or `EvaluationError` if one of them does not fit."""
         times = None if self._time is None or not events else self._times(self._time, events)
         groups = [column.read(events) for column in self._by]
         values = [column.read(events) for column in self._columns]
@@ -211,7 +211,7 @@ class ColumnReader:
         return times
 
     def read_each(self, events: Sequence[object], fail: Callable[[int, Exception], None]) -> Reading:
-        """Read one event at a time; an event that cannot be read is reported with its position and left out."""
+        """Read one event at a time; report an event that cannot be read with its position, and skip it."""
         kept = []
         for position, event in enumerate(events):
             try:
@@ -224,7 +224,7 @@ class ColumnReader:
 
 
 def hashable(values: list[object], called: str) -> list[object]:
-    """Return values as hashable keys. Raises `BadEvent` for the first that cannot."""
+    """Return values as hashable keys. Raises `BadEvent` for the first value that has none."""
     if _PLAIN.issuperset(map(type, values)):
         return values
     return [_key(value, called) for value in values]
@@ -239,7 +239,7 @@ def _key(value: object, called: str) -> object:
 
 
 def _rows(columns: Sequence[list[object]], count: int) -> Sequence[ResultRow]:
-    """Return one value for each event where there is one column, and else tuples."""
+    """Return one value for each event of a single column, else tuples."""
     if len(columns) == 1:
         return columns[0]
     return list(zip(*columns, strict=True)) if columns else [()] * count

@@ -5,24 +5,26 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from typing_extensions import override
+
 from headrace.stages.windows.event_time import MIN_TIMESTAMP, SECOND, SteadyClock, Timestamps
 from headrace.stages.windows.measures import GroupState, MeasurePlan, ResultRow
 
 LEAST_WAITING: Final = 10_000
-"""How many rows may wait, whatever the number of groups, before all are taken into the state."""
+"""So many rows may always wait before they are added to the accumulators."""
 
 WAITING_PER_GROUP: Final = 8
-"""As many more may wait for each group: taking in costs about as much for one row as for this many."""
+"""So many more rows may wait for each group: adding one row costs about as much as adding this many."""
 
 MAX_TIMESTAMP: Final = 10**18
-"""A moment after all times."""
+"""After all times."""
 
 Result = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What may be kept at once: groups, over all windows that are open, and windows."""
+    """The most groups, over all open windows, and the most open windows."""
 
     groups: int = 10_000
     windows: int = 1_000
@@ -30,7 +32,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is kept now, and how often a bound was reached: windows closed early, windows with an overflow."""
+    """The groups and windows now; windows that closed early, and windows with an overflow group."""
 
     groups: int
     windows: int
@@ -39,7 +41,7 @@ class Statistics:
 
 
 class Windows(ABC):
-    """Windows of one kind, open and closed. Times are microseconds; none of an event's before `watermark` is expected.
+    """Windows of one kind. Times are microseconds; no event before `watermark` is expected.
 
     The watermark never goes back. A window that ends at or before it is closed, and its results are due.
     """
@@ -54,43 +56,43 @@ class Windows(ABC):
 
     @abstractmethod
     def take(self, times: Timestamps, keys: Sequence[object], rows: Sequence[ResultRow]) -> list[int]:
-        """Take in events, in the order in which they came; return the positions of those that are late.
+        """Add events in order of arrival; return the positions of late events, which are not counted.
 
-        Those count nowhere. The three are equally long; a key is what the plan says. Whether an event is late
-        depends on the watermark that the events before it made.
+        The three arguments have one length; keys are as in the plan. Earlier events of a batch move the watermark
+        that decides whether a later one is late.
         """
 
     @abstractmethod
     def advance(self, watermark: int) -> None:
-        """Raise the watermark, unless it is as high already, and close what is due."""
+        """Raise the watermark to at least this value, and close the windows that end."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close all that is open, the one that ends first first."""
+        """Close all windows, in order of their ends."""
 
     @abstractmethod
     def next_end(self) -> int:
-        """Return a moment at or before the end of each window that is open; `MAX_TIMESTAMP` where none is."""
+        """Return a time at or before the end of every open window; `MAX_TIMESTAMP` without one."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
-        """Return what is kept."""
+        """Return the statistics."""
 
     def results(self) -> list[Result]:
-        """Return the results that have come due since the last call."""
+        """Return the results due since the last call."""
         results, self._results = self._results, []
         return results
 
     @abstractmethod
     def retained(self) -> int:
-        """Return how many events are in windows whose results are not out yet."""
+        """Return the number of events in windows without results yet."""
 
     @abstractmethod
     def _cells(self) -> Iterable[GroupState]:
-        """Yield all cells."""
+        """Yield the states of all groups."""
 
     def _waits(self, count: int, groups: int) -> None:
-        """Take note that `count` rows were added; take all that wait into the state when they are many."""
+        """Count added rows; add all waiting rows to the accumulators when they are many."""
         self._waiting += count
         if self._waiting > max(LEAST_WAITING, WAITING_PER_GROUP * groups):
             self._waiting = 0
@@ -99,83 +101,85 @@ class Windows(ABC):
 
 
 class Watermark(Protocol):
-    """Raises the watermark of windows, and says when to look again."""
+    """Raises the watermark of windows, and tells when to do so again."""
 
     def timestamp(self) -> int:
-        """Return the time of events that say none."""
+        """Return the time of events without a time."""
 
     def begin(self, windows: Windows) -> None:
-        """Prepare for events that have come."""
+        """Called before a batch is added."""
 
     def taken(self, windows: Windows) -> None:
-        """Take note that events were taken in."""
+        """Called after a batch was added."""
 
     def tick(self, windows: Windows, *, is_blocked: bool) -> None:
-        """Raise the watermark as far as time has gone on; `is_blocked` says that no event could be taken in now."""
+        """Raise the watermark to the present; with `is_blocked` no event can be received now."""
 
     def wait_seconds(self, windows: Windows) -> float | None:
-        """Return how long the next window stays open at least if no event comes; None if for ever."""
+        """Return how long the next window stays open if no event comes; None without a limit."""
 
 
-class ArrivalWatermark:
-    """The time of an event is when it comes, and the watermark is the clock."""
+class ArrivalWatermark(Watermark):
+    """The time of an event is its arrival, and the watermark is the clock."""
 
     def __init__(self, clock: SteadyClock) -> None:
         self._clock = clock
 
+    @override
     def timestamp(self) -> int:
-        """Return the time by the clock."""
         return self._clock.now()
 
+    @override
     def begin(self, windows: Windows) -> None:
-        """Raise the watermark to now: what has ended takes nothing more."""
         windows.advance(self._clock.now())
 
+    @override
     def taken(self, windows: Windows) -> None:
-        """Do nothing."""
+        pass
 
+    @override
     def tick(self, windows: Windows, *, is_blocked: bool) -> None:
-        """Raise the watermark to now."""
         windows.advance(self._clock.now())
 
+    @override
     def wait_seconds(self, windows: Windows) -> float | None:
-        """Return how long it is until the next end."""
         end = windows.next_end()
         return None if end == MAX_TIMESTAMP else (end - self._clock.now()) / SECOND
 
 
-class EventTimeWatermark:
-    """Events say the time; once none has come for `idle_seconds`, all that has passed since the last one counts."""
+class EventTimeWatermark(Watermark):
+    """Events carry their time. After `idle_seconds` without events, the watermark follows the clock."""
 
     def __init__(self, passed: Callable[[], float], idle_seconds: float | None) -> None:
-        """`passed` tells seconds of a clock that never goes back."""
+        """`passed` returns seconds of a monotonic clock."""
         self._passed = passed
         self._idle_seconds = idle_seconds
         self._at = passed()
         self._watermark = 0
 
+    @override
     def timestamp(self) -> int:
-        """Return 0: each event says its own."""
         return 0
 
+    @override
     def begin(self, windows: Windows) -> None:
-        """Do nothing: events say how late it is."""
+        pass
 
+    @override
     def taken(self, windows: Windows) -> None:
-        """Begin to wait anew."""
         self._at = self._passed()
         self._watermark = windows.watermark
 
+    @override
     def tick(self, windows: Windows, *, is_blocked: bool) -> None:
-        """Raise the watermark once the silence is long enough, and is the source's own."""
         if is_blocked:
             self.taken(windows)
         silence = self._passed() - self._at
         if self._idle_seconds is not None and silence >= self._idle_seconds:
             windows.advance(self._watermark + int(silence * SECOND))
 
+    @override
     def wait_seconds(self, windows: Windows) -> float | None:
-        """Return how long it is until the silence is long enough, and the next end reached."""
         end = windows.next_end()
         if self._idle_seconds is None or end == MAX_TIMESTAMP:
             return None
