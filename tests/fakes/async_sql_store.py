@@ -136,8 +136,8 @@ class AsyncDialect:
         where = " and ".join(["true", *(f"({sqlite_store.condition(name)})" for name, _ in found)])
         return _numbered(where), [value for _, values in found for value in values]
 
-    def row(self, job: NewJob, now: datetime) -> Row:
-        return from_new(job, _encoded, now)
+    def rows(self, jobs: Sequence[NewJob], now: datetime) -> list[Row]:
+        return [from_new(job, _encoded(now), _encoded) for job in jobs]
 
     async def insert(self, session: AsyncSession, rows: Sequence[Row]) -> list[Inserted]:
         return [Inserted((await session.rows(INSERT, *row))[0][0]) for row in rows]

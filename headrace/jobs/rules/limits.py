@@ -245,7 +245,7 @@ def partition_key(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def within(room: Capacity, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
+def within(capacity: Capacity, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
     """Choose at most `count` candidates that may start, in their order; each is a partition and an id.
 
     A candidate of a full partition keeps no later one out.
@@ -254,8 +254,8 @@ def within(room: Capacity, candidates: Iterable[tuple[str, int]], count: int) ->
     for partition, job_id in candidates:
         if len(chosen) >= count:
             break
-        if room.of(partition) > 0:
-            room.take(partition)
+        if capacity.of(partition) > 0:
+            capacity.take(partition)
             chosen.append(job_id)
     return chosen
 

@@ -175,9 +175,10 @@ class SqliteDialect:
             values += of_it
         return " and ".join(texts), values
 
-    def row(self, job: NewJob, now: datetime) -> Row:
-        """Return the values of INSERT_COLUMNS. Raises NotJson."""
-        return from_new(job, to_text, now)
+    def rows(self, jobs: Sequence[NewJob], now: datetime) -> list[Row]:
+        """Return the values of INSERT_COLUMNS for each job. Raises NotJson."""
+        time = to_text(now)
+        return [from_new(job, time, to_text) for job in jobs]
 
     async def insert(self, session: SqliteSession, rows: Sequence[Row]) -> list[Inserted]:
         """Insert rows that are no duplicates."""
@@ -194,7 +195,7 @@ class SqliteDialect:
             return None  # the insert one by one names the job whose args are bad
         if len(args) > LARGE_ARGS and (largest := max(len(to_json(job.args)) for job in jobs)) > LARGE_ARGS:
             warn_of_large_args(jobs[0].worker, largest)
-        row = self.row(replace(jobs[0], args={}), now)
+        (row,) = self.rows([replace(jobs[0], args={})], now)
         values = (*row[:_ARGS], args, *row[_ARGS + 1 :])
 
         async def body(session: SqliteSession) -> list[Inserted]:

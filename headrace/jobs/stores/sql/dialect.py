@@ -83,8 +83,8 @@ class Dialect(Protocol[S]):
     def time(self, value: object) -> datetime:
         """Return the time in a column of a row."""
 
-    def row(self, job: NewJob, now: datetime) -> Row:
-        """Return the values of `INSERT_COLUMNS`. Raises NotJson."""
+    def rows(self, jobs: Sequence[NewJob], now: datetime) -> list[Row]:
+        """Return the values of `INSERT_COLUMNS` for each job. Raises NotJson."""
 
     async def insert(self, session: S, rows: Sequence[Row]) -> list[Inserted]:
         """Insert rows that are no duplicates."""
@@ -134,4 +134,4 @@ INSERT_COLUMNS = (
     "inserted_at",
     "scheduled_at",
 )
-"""The columns that an insert fills, in the order of `Dialect.row`; args and meta are JSON text."""
+"""The columns that an insert fills, in the order of `Dialect.rows`; args and meta are JSON text."""

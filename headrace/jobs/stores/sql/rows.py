@@ -86,12 +86,11 @@ def warn_of_large_args(worker: str, size: int) -> None:
         LOG.warning(text, worker, size / 2**20)
 
 
-def from_new(job: NewJob, time: Callable[[datetime], object], now: datetime) -> tuple[object, ...]:
-    """Return the values of INSERT_COLUMNS; `time` encodes times. Raises NotJson."""
+def from_new(job: NewJob, now: object, encode: Callable[[datetime], object]) -> tuple[object, ...]:
+    """Return the values of INSERT_COLUMNS; `now` is encoded, and `encode` is for other times. Raises NotJson."""
     args, meta = texts_of(job)
     if len(args) > LARGE_ARGS:
         warn_of_large_args(job.worker, len(args))
-    inserted_at = time(now)
     return (
         job.state or ("available" if job.scheduled_at is None else "scheduled"),
         job.queue,
@@ -101,8 +100,8 @@ def from_new(job: NewJob, time: Callable[[datetime], object], now: datetime) -> 
         to_json(tidy(job.tags)) if job.tags else "[]",
         job.max_attempts,
         job.priority,
-        inserted_at,
-        inserted_at if job.scheduled_at is None else time(job.scheduled_at),
+        now,
+        now if job.scheduled_at is None else encode(job.scheduled_at),
     )
 
 

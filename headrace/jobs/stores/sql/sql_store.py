@@ -164,8 +164,8 @@ class SqlStore(JobStore, Generic[S]):
 
     @override
     async def get(self, job_id: int) -> Job | None:
-        jobs = await self.find(JobFilter(ids=frozenset({job_id})), 1)
-        return jobs[0] if jobs else None
+        rows = await self._rows("get", job_id)
+        return self._dialect.job(rows[0]) if rows else None
 
     @override
     async def conflict_of(self, job: NewJob) -> Job | None:
@@ -178,8 +178,7 @@ class SqlStore(JobStore, Generic[S]):
     async def _conflict_of(self, session: S, job: NewJob) -> Job | None:
         if job.unique is None:
             return None
-        text = f"select {COLUMNS} from oban_jobs where id = ({self._query('unique_id')})"  # noqa: S608 - all constants
-        rows = await session.rows(text, key_of(job, job.unique))
+        rows = await session.rows(self._query("unique_job"), key_of(job, job.unique))
         return self._dialect.job(rows[0]) if rows else None
 
     @override

@@ -1,1 +1,0 @@
-select job_id from headrace_unique where key = ?
