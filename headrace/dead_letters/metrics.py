@@ -1,25 +1,31 @@
-"""The metrics of a store of dead letters."""
+"""Name, help and labels of the metrics of a dead-letter store, and how to read each."""
 
-from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
 from headrace.dead_letters.store import DeadLetterCounts
+from headrace.telemetry.counts import FamilySpec, Metric
 
-DEAD_LETTERS: Final = "headrace_dead_letters"
-DEAD_LETTERS_BYTES: Final = "headrace_dead_letters_bytes"
-DEAD_LETTERS_DROPPED: Final = "headrace_dead_letters_dropped_total"
-
-
-def dead_letter_metrics(counts: DeadLetterCounts) -> Iterator[Metric]:
-    """Yield how much the store holds, of all pipelines that share it, and how many this run has dropped."""
-    yield GaugeMetricFamily(DEAD_LETTERS, "Dead letters in the store.", counts.dead_letters)
-    yield GaugeMetricFamily(DEAD_LETTERS_BYTES, "What they take of the store's bound.", counts.size_bytes)
-    dropped = CounterMetricFamily(
-        DEAD_LETTERS_DROPPED, "Dead letters that went because of a bound.", labels=("reason",)
-    )
-    dropped.add_metric(("age",), counts.dropped_for_age)
-    dropped.add_metric(("count",), counts.dropped_for_count)
-    dropped.add_metric(("size",), counts.dropped_for_size)
-    yield dropped
+DEAD_LETTER_METRICS: Final[tuple[Metric[DeadLetterCounts], ...]] = (
+    Metric(
+        FamilySpec("gauge", "headrace_dead_letters", "Dead letters in the store."),
+        lambda counts: [((), counts.dead_letters)],
+    ),
+    Metric(
+        FamilySpec("gauge", "headrace_dead_letters_bytes", "Bytes of the store that dead letters take."),
+        lambda counts: [((), counts.size_bytes)],
+    ),
+    Metric(
+        FamilySpec(
+            "counter",
+            "headrace_dead_letters_dropped_total",
+            "Dead letters that were dropped because of a limit of the store.",
+            ("reason",),
+        ),
+        lambda counts: [
+            (("age",), counts.dropped_for_age),
+            (("count",), counts.dropped_for_count),
+            (("size",), counts.dropped_for_size),
+        ],
+    ),
+)
+"""The numbers of the store are those of all pipelines that share it; the dropped ones are those of this run."""

@@ -1,62 +1,16 @@
-"""Name, help and labels of every metric of stages, edges and pipelines."""
+"""Name, help and labels of every metric of stages, edges and pipelines, and how to read each."""
 
 import math
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-
 from headrace.pipeline.topology.edges import EdgeSnapshot
-from headrace.pipeline.topology.snapshot import HistogramSnapshot, StageSnapshot, TopologySnapshot
-from headrace.telemetry.counts import Family, LabelValues
-from headrace.telemetry.prometheus import cumulative, exported
+from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
+from headrace.telemetry.counts import Family, FamilySpec, HistogramCounts, Metric, MetricKind, Sample
 
 STAGE_LABELS: Final = ("pipeline", "stage")
-
-_Part = tuple[LabelValues, Family]
-
-
-def stage_families(snapshot: TopologySnapshot) -> Iterator[Metric]:
-    """Yield the metrics of all stages.
-
-    A metric with the labels of its stage has a series for each stage. One without them, as `count_metrics` has, is
-    shared by the copies of one stage: its counts are added, and of a gauge the later copy's value stands. The topology
-    has refused any other two metrics of one name.
-    """
-    by_name: dict[str, list[_Part]] = {}
-    for stage in snapshot.stages:
-        for family in stage.families:
-            by_name.setdefault(family.spec.name, []).append(((snapshot.name, stage.name), family))
-    for parts in by_name.values():
-        spec = parts[0][1].spec
-        if spec.has_stage_labels:
-            yield exported(spec, parts, STAGE_LABELS)
-        else:
-            yield exported(spec, [((), combined([family for _, family in parts]))])
-
-
-def combined(families: Sequence[Family]) -> Family:
-    """Return the numbers of families with one spec as those of one family."""
-    first, *others = families
-    if not others:
-        return first
-    total = first.copy()
-    for family in others:
-        total.join(family)
-    return total
-
-
 _STAGE: Final = ("pipeline", "stage", "kind")
-CONNECTION_UP: Final = "headrace_connection_up"
 _EDGE: Final = ("pipeline", "producer", "consumer")
 
 Values = Mapping[str, float]
@@ -64,22 +18,63 @@ Values = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _StageMetric:
-    """A number that every stage has, or some; with a `label` of its own it has several, by that label's values."""
+class MeasuredRun:
+    """The values of one scrape: the snapshot, and whether each store of the run itself can be used."""
 
-    name: str
-    help: str
-    read: Callable[[StageSnapshot], Values | float | None]
-    label: str = ""
+    snapshot: TopologySnapshot
+    stores: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the pipeline."""
+        return self.snapshot.name
+
+    @property
+    def stages(self) -> Sequence[StageSnapshot]:
+        """The stages of the snapshot."""
+        return self.snapshot.stages
 
 
-@dataclass(frozen=True, slots=True)
-class _EdgeMetric:
-    """A number that every subscription has."""
+def _spec(name: str, text: str, labels: tuple[str, ...], kind: MetricKind | None = None) -> FamilySpec:
+    usual: MetricKind = "counter" if name.endswith("_total") else "gauge"
+    return FamilySpec(kind or usual, name, text, labels, has_stage_labels=False)
 
-    name: str
-    help: str
-    read: Callable[[EdgeSnapshot], float]
+
+def _stage(
+    name: str,
+    text: str,
+    read: Callable[[StageSnapshot], Values | HistogramCounts | float | None],
+    label: str = "",
+    kind: MetricKind | None = None,
+) -> Metric[MeasuredRun]:
+    """Return a metric of stages; one with a `label` of its own has several values, by that label's values."""
+
+    def samples(run: MeasuredRun) -> Iterator[Sample]:
+        for stage in run.stages:
+            labels, value = (run.name, stage.name, stage.kind), read(stage)
+            if isinstance(value, Mapping):
+                yield from (((*labels, own), amount) for own, amount in value.items())
+            elif value is not None:
+                yield labels, value
+
+    return Metric(_spec(name, text, (*_STAGE, *((label,) if label else ())), kind), samples)
+
+
+def _edge(name: str, text: str, read: Callable[[EdgeSnapshot], float]) -> Metric[MeasuredRun]:
+    """Return a metric of subscriptions."""
+    return Metric(
+        _spec(name, text, _EDGE),
+        lambda run: [((run.name, edge.producer, edge.consumer), read(edge)) for edge in run.snapshot.edges],
+    )
+
+
+def _connections(run: MeasuredRun) -> Iterator[Sample]:
+    """Yield which connections can be used; those of the run's own stores belong to no stage."""
+    for stage in run.stages:
+        for one in stage.connections:
+            yield (run.name, stage.name, one.kind), int(one.is_up)
+    for kind, is_up in run.stores.items():
+        yield (run.name, "", kind), int(is_up)
 
 
 def _errors(stage: StageSnapshot) -> Values:
@@ -92,201 +87,176 @@ def _buffer_limit(stage: StageSnapshot) -> float:
     return math.inf if stage.buffer_limit is None else stage.buffer_limit
 
 
-STAGE_METRICS: Final = (
-    _StageMetric(
+PIPELINE_METRICS: Final[tuple[Metric[MeasuredRun], ...]] = (
+    _stage(
         "headrace_stage_events_received_total",
         "Events that a stage received and handled.",
         lambda stage: stage.events_received,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_events_sent_total",
         "Events that a stage has delivered to its consumers; one given to several counts once.",
         lambda stage: stage.events_sent,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_events_discarded_total",
         "Events that go no further, by reason.",
         lambda stage: stage.discarded,
         "reason",
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_input_lost_total",
-        "What a source lost before it became events, by what it is; with any of it the run ends with exit code 1.",
+        "Input that a source lost before it became events, by kind of input; with any, the run ends with exit code 1.",
         lambda stage: stage.lost,
         "what",
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_events_failed_total",
         "Events whose handling failed; with one of them the run ends with exit code 1.",
         lambda stage: stage.events_failed,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_errors_total",
         "Errors that a stage's callbacks raised, by class; classes beyond the first 20 are other.",
         _errors,
         "error_type",
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_retries_total",
         "Events that were delivered or tried again after a failure.",
         lambda stage: stage.redelivered,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_dead_lettered_total",
         "Events that failed for good and are kept as dead letters.",
         lambda stage: stage.dead_lettered,
     ),
-    _StageMetric("headrace_stage_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
-    _StageMetric(
+    _stage("headrace_stage_restarts_total", "Restarts of a stage after a crash.", lambda stage: stage.restarts),
+    _stage(
         "headrace_stage_busy_seconds_total",
         "Time that a stage works: turns, steps of async callbacks, calls in threads and OS processes; no waits.",
         lambda stage: stage.busy_seconds,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_blocked_seconds_total",
-        "Time that a stage with something to emit has waited, by what it waited on.",
+        "Time that a stage with something to emit has waited, by the reason.",
         lambda stage: stage.blocked_seconds,
         "on",
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_buffer_events",
-        "Events in a stage's buffer, which nobody has asked for yet.",
+        "Events in a stage's buffer, which no consumer has asked for yet.",
         lambda stage: stage.buffer_events,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_buffer_limit_events",
         "Events that a stage's buffer may hold: +Inf without a limit, 0 for a consumer, which has no buffer.",
         _buffer_limit,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_buffer_bytes",
-        "What the events in a stage's buffer take, where that is bounded.",
+        "Bytes of the events in a stage's buffer, where it has a limit in bytes.",
         lambda stage: stage.buffer_bytes,
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_stalled",
-        "Whether events wait at a stage, none has gone on for the time of a stall, and it holds the others.",
+        "Whether a stage holds up others: events wait at it, and it has finished none for the time of a stall.",
         lambda stage: int(stage.stall is not None),
     ),
-    _StageMetric(
+    _stage(
         "headrace_stage_in_flight_events",
         "Events delivered to a stage that it has not handled yet.",
         lambda stage: stage.in_flight_events,
     ),
-)
-
-EDGE_METRICS: Final = (
-    _EdgeMetric(
+    _stage(
+        "headrace_stage_handle_duration_seconds",
+        "Time to handle one batch.",
+        lambda stage: stage.handle_duration,
+        kind="histogram",
+    ),
+    _edge(
         "headrace_edge_demand_requested_total",
         "Events that a consumer has ever asked a producer for.",
         lambda edge: edge.demand_requested,
     ),
-    _EdgeMetric(
+    _edge(
         "headrace_edge_events_total", "Events that a producer has delivered to a consumer.", lambda edge: edge.events
     ),
-    _EdgeMetric(
+    _edge(
         "headrace_edge_demand_pending",
-        "Events that a consumer has asked for and not got yet.",
+        "Events that a consumer has asked for and not received yet.",
         lambda edge: edge.demand_pending,
+    ),
+    Metric(
+        _spec(
+            "headrace_pipeline_latency_seconds",
+            "Time from when a source emits a batch until a consumer has handled it.",
+            ("pipeline", "stage"),
+            "histogram",
+        ),
+        lambda run: [((run.name, stage.name), stage.latency) for stage in run.stages if stage.latency is not None],
+    ),
+    Metric(
+        _spec(
+            "headrace_metric_refused_total",
+            "Samples whose label set was beyond the limit of their metric: counted as other, and of a gauge left out.",
+            (*_STAGE, "metric"),
+        ),
+        lambda run: [
+            ((run.name, stage.name, stage.kind, own.spec.name), own.refused)
+            for stage in run.stages
+            for own in stage.families
+        ],
+    ),
+    Metric(
+        _spec(
+            "headrace_connection_up",
+            "Whether the last use of a database, peer, file or store went through, 1, or failed, 0.",
+            ("pipeline", "stage", "connection"),
+        ),
+        _connections,
+    ),
+    Metric(
+        _spec(
+            "headrace_event_loop_lag_seconds", "By how much timers of the event loop came late.", ("pipeline",), "gauge"
+        ),
+        lambda run: [((run.name,), run.snapshot.loop_lag_seconds)],
     ),
 )
 
 
-def pipeline_metrics(snapshot: TopologySnapshot, stores: Mapping[str, bool]) -> Iterator[Metric]:
-    """Yield all metrics of a pipeline: ours first, then those that its stages declare themselves.
+def pipeline_families(run: MeasuredRun) -> Iterator[Family]:
+    """Yield all metrics of a pipeline: ours first, then those that its stages declare."""
+    yield from (metric.family(run) for metric in PIPELINE_METRICS)
+    yield from stage_families(run.snapshot)
 
-    `stores` says of the run's own stores whether they can be used.
+
+def stage_families(snapshot: TopologySnapshot) -> Iterator[Family]:
+    """Yield the metrics that stages declare.
+
+    A metric with the labels of its stage has a series for each stage. One without them, as `count_metrics` has, is
+    shared by the copies of one stage: its counts are added, and of a gauge the later copy's value stands. The topology
+    has refused any other two metrics of one name.
     """
-    for stage_metric in STAGE_METRICS:
-        yield _stage_metric(stage_metric, snapshot)
-    yield _histogram(
-        "headrace_stage_handle_duration_seconds",
-        "Time to handle one batch.",
-        _STAGE,
-        [((snapshot.name, stage.name, stage.kind), stage.handle_duration) for stage in snapshot.stages],
-    )
-    for edge_metric in EDGE_METRICS:
-        yield _edge_metric(edge_metric, snapshot)
-    yield _histogram(
-        "headrace_pipeline_latency_seconds",
-        "Time from a source's emitting a batch until a consumer has handled it.",
-        ("pipeline", "stage"),
-        [((snapshot.name, stage.name), stage.latency) for stage in snapshot.stages if stage.latency is not None],
-    )
-    yield _refused(snapshot)
-    yield _connections(snapshot, stores)
-    lag = GaugeMetricFamily(
-        "headrace_event_loop_lag_seconds", "By how much timers of the event loop came late.", labels=("pipeline",)
-    )
-    lag.add_metric((snapshot.name,), snapshot.loop_lag_seconds)
-    yield lag
-    yield from stage_families(snapshot)
-
-
-def build_metrics() -> Iterator[Metric]:
-    """Yield what is true of the OS process, whether or not a pipeline runs in it."""
-    labels = {"version": version("headrace"), "python": platform.python_version()}
-    yield InfoMetricFamily("headrace_build", "The version of headrace, and of the Python that runs it.", labels)
-
-
-def _family(name: str, text: str, labels: Sequence[str]) -> CounterMetricFamily | GaugeMetricFamily:
-    make = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-    return make(name, text, labels=labels)
-
-
-def _stage_metric(metric: _StageMetric, snapshot: TopologySnapshot) -> Metric:
-    own = (metric.label,) if metric.label else ()
-    family = _family(metric.name, metric.help, (*_STAGE, *own))
+    by_name: dict[str, list[Family]] = {}
     for stage in snapshot.stages:
-        read = metric.read(stage)
-        labels = (snapshot.name, stage.name, stage.kind)
-        if isinstance(read, Mapping):
-            for value, amount in read.items():
-                family.add_metric((*labels, value), amount)
-        elif read is not None:
-            family.add_metric(labels, read)
-    return family
+        for family in stage.families:
+            own = _labelled(family, snapshot.name, stage.name) if family.spec.has_stage_labels else family
+            by_name.setdefault(family.spec.name, []).append(own)
+    yield from map(combined, by_name.values())
 
 
-def _edge_metric(metric: _EdgeMetric, snapshot: TopologySnapshot) -> Metric:
-    family = _family(metric.name, metric.help, _EDGE)
-    for edge in snapshot.edges:
-        family.add_metric((snapshot.name, edge.producer, edge.consumer), metric.read(edge))
-    return family
+def combined(families: Sequence[Family]) -> Family:
+    """Return the numbers of families with one spec as those of one family."""
+    total = families[0].copy()
+    for family in families[1:]:
+        total.join(family)
+    return total
 
 
-def _histogram(
-    name: str, text: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], HistogramSnapshot]]
-) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=labels)
-    for label_values, histogram in values:
-        family.add_metric(label_values, cumulative(histogram.bounds, histogram.counts), histogram.sum)
-    return family
-
-
-def _connections(snapshot: TopologySnapshot, stores: Mapping[str, bool]) -> Metric:
-    """Return which connections can be used; those of the run's own stores belong to no stage."""
-    family = GaugeMetricFamily(
-        CONNECTION_UP,
-        "Whether the last use of a database, peer, file or store went through, 1, or failed, 0.",
-        labels=("pipeline", "stage", "connection"),
-    )
-    for stage in snapshot.stages:
-        for one in stage.connections:
-            family.add_metric((snapshot.name, stage.name, one.kind), int(one.is_up))
-    for kind, is_up in stores.items():
-        family.add_metric((snapshot.name, "", kind), int(is_up))
-    return family
-
-
-def _refused(snapshot: TopologySnapshot) -> Metric:
-    """Return how often stages' own metrics refused a label set: at 0 for each of them, so that an alert sees a rise."""
-    family = CounterMetricFamily(
-        "headrace_metric_refused_total",
-        "Samples whose label set was beyond the limit of their metric: counted as other, and of a gauge left out.",
-        labels=(*_STAGE, "metric"),
-    )
-    for stage in snapshot.stages:
-        for own in stage.families:
-            family.add_metric((snapshot.name, stage.name, stage.kind, own.spec.name), own.refused)
-    return family
+def _labelled(family: Family, *owner: str) -> Family:
+    """Return a metric with the labels of its stage."""
+    found = Family(replace(family.spec, labels=(*STAGE_LABELS, *family.spec.labels)))
+    found.samples = {(*owner, *values): amount for values, amount in family.samples.items()}
+    found.tallies = {(*owner, *values): tally for values, tally in family.tallies.items()}
+    return found

@@ -1,10 +1,10 @@
-"""`Family`, `HistogramCounts` and `Families`: counters, gauges and histograms as plain numbers."""
+"""`Metric`, `Family`, `HistogramCounts` and `Families`: counters, gauges and histograms as plain numbers."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 from headrace.errors import MetricConflict
 
@@ -56,12 +56,13 @@ class HistogramCounts:
 
     __slots__ = ("_counts", "_first", "bounds", "quick", "sum")
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    def __init__(self, bounds: Sequence[float], counts: Sequence[int] = (), total: float = 0.0) -> None:
+        """`counts` and `total` are the observations per bucket and their sum so far; none by default."""
         self.bounds = tuple(bound for bound in bounds if bound != inf)
-        self.sum = 0.0
+        self.sum = total
         self._first = self.bounds[0] if self.bounds else float("-inf")
         self.quick = 0
-        self._counts = [0] * (len(self.bounds) + 1)
+        self._counts = list(counts) or [0] * (len(self.bounds) + 1)
 
     def observe(self, value: float) -> None:
         """Count one observation."""
@@ -86,9 +87,7 @@ class HistogramCounts:
 
     def copy(self) -> "HistogramCounts":
         """Return a copy that later observations do not change."""
-        twin = HistogramCounts(self.bounds)
-        twin.sum, twin.quick, twin._counts = self.sum, self.quick, list(self._counts)
-        return twin
+        return HistogramCounts(self.bounds, self.counts(), self.sum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +185,30 @@ class Family:
             self.samples[values] = before + amount
         for values, tally in other.tallies.items():
             self.tally(values).add(tally)
+
+
+S = TypeVar("S")
+
+Sample = tuple[LabelValues, float | HistogramCounts]
+"""The values of the labels, and the value of the metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(Generic[S]):
+    """A metric whose values are read at a scrape: `read` returns its samples from a snapshot."""
+
+    spec: FamilySpec
+    read: Callable[[S], Iterable[Sample]]
+
+    def family(self, snapshot: S) -> Family:
+        """Return the metric with its values."""
+        family = Family(self.spec)
+        for labels, value in self.read(snapshot):
+            if isinstance(value, HistogramCounts):
+                family.tallies[labels] = value
+            else:
+                family.samples[labels] = value
+        return family
 
 
 class MetricNames:

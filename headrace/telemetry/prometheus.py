@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from headrace.telemetry.counts import Family, FamilySpec, LabelValues
+from headrace.telemetry.counts import Family
 
 
 def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
@@ -22,25 +22,20 @@ def cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str
 
 
 def collect(families: Iterable[Family]) -> Iterator[Metric]:
-    """Yield families as prometheus_client metrics, under their own names."""
-    for family in families:
-        yield exported(family.spec, [((), family)])
+    """Yield families as prometheus_client metrics."""
+    return map(exported, families)
 
 
-def exported(
-    spec: FamilySpec, parts: Iterable[tuple[LabelValues, Family]], owner_labels: tuple[str, ...] = ()
-) -> Metric:
-    """Return one metric of several families with that spec; `owner_labels` come before the labels of the families."""
-    labels = (*owner_labels, *spec.labels)
+def exported(family: Family) -> Metric:
+    """Return a family as a metric of prometheus_client."""
+    spec = family.spec
     if spec.kind == "histogram":
-        histogram = HistogramMetricFamily(spec.name, spec.help, labels=labels)
-        for owner, family in parts:
-            for values, tally in family.tallies.items():
-                histogram.add_metric((*owner, *values), cumulative(tally.bounds, tally.counts()), tally.sum)
+        histogram = HistogramMetricFamily(spec.name, spec.help, labels=spec.labels)
+        for values, tally in family.tallies.items():
+            histogram.add_metric(values, cumulative(tally.bounds, tally.counts()), tally.sum)
         return histogram
     make = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
-    metric = make(spec.name, spec.help, labels=labels)
-    for owner, family in parts:
-        for values, amount in family.samples.items():
-            metric.add_metric((*owner, *values), amount)
+    metric = make(spec.name, spec.help, labels=spec.labels)
+    for values, amount in family.samples.items():
+        metric.add_metric(values, amount)
     return metric

@@ -2,25 +2,29 @@
 
 import asyncio
 import gzip
+import platform
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import Metric
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from headrace.dead_letters.metrics import dead_letter_metrics
+from headrace import __version__
+from headrace.dead_letters.metrics import DEAD_LETTER_METRICS
 from headrace.dead_letters.store import DeadLetterCounts
 from headrace.jobs.metrics import JobsProbe, JobsSnapshot
-from headrace.pipeline.metrics import build_metrics, pipeline_metrics
+from headrace.pipeline.metrics import MeasuredRun, pipeline_families
 from headrace.pipeline.topology.snapshot import TopologySnapshot
 from headrace.telemetry.prometheus import collect
 
 OPENMETRICS: Final = "application/openmetrics-text"
 TEXT: Final = "text/plain"
+
+_BUILD: Final = {"version": __version__, "python": platform.python_version()}
 
 UNITS: Final = ("seconds", "bytes")
 """Units that OpenMetrics states in a line of its own."""
@@ -64,15 +68,15 @@ class _Collector:
 
     def _metrics(self) -> Iterator[Metric]:
         taken = self.taken
-        yield from build_metrics()
+        yield InfoMetricFamily("headrace_build", "The version of headrace, and of the Python that runs it.", _BUILD)
         yield from self._process.collect()
         yield from self._platform.collect()
         if taken.snapshot is not None:
-            yield from pipeline_metrics(taken.snapshot, taken.stores)
+            yield from collect(pipeline_families(MeasuredRun(taken.snapshot, taken.stores)))
         if taken.jobs is not None:
             yield from collect(taken.jobs.all_families())
         if taken.dead_letters is not None:
-            yield from dead_letter_metrics(taken.dead_letters)
+            yield from collect(metric.family(taken.dead_letters) for metric in DEAD_LETTER_METRICS)
 
 
 class MetricsExporter:

@@ -19,15 +19,6 @@ from headrace.telemetry.counts import Family, HistogramCounts
 
 
 @dataclass(frozen=True, slots=True)
-class HistogramSnapshot:
-    """Observations per bucket: `counts` is not cumulative, and ends with one more than `bounds`, the unbounded one."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    sum: float
-
-
-@dataclass(frozen=True, slots=True)
 class SubscriptionSnapshot:
     """What a stage asks of a producer; `outstanding` is what was asked for and is not handled yet."""
 
@@ -60,14 +51,14 @@ class StageSnapshot:
     redelivered: int
     dead_lettered: int
     restarts: int
-    handle_duration: HistogramSnapshot
+    handle_duration: HistogramCounts
     busy_seconds: float
     blocked_seconds: Mapping[str, float]
     buffer_events: int
     buffer_limit: int | None
     buffer_bytes: int | None
     in_flight_events: int
-    latency: HistogramSnapshot | None
+    latency: HistogramCounts | None
     families: tuple[Family, ...]
     stall: Stall | None = None
     is_paused: bool = False
@@ -116,7 +107,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         redelivered=counts.redelivered,
         dead_lettered=counts.dead_lettered,
         restarts=process.restarts,
-        handle_duration=HistogramSnapshot(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
+        handle_duration=HistogramCounts(DURATION_BOUNDS, turns.counts(), turns.handled_seconds),
         busy_seconds=turns.busy_seconds(),
         blocked_seconds={"demand": turns.blocked_seconds(process.scheduler.clock())},
         buffer_events=0 if stage_output is None else stage_output.buffered(),
@@ -125,7 +116,7 @@ def _stage(process: StageProcess, run: Run) -> StageSnapshot:
         if stage_output is None or stage_output.buffer.sizes is None
         else stage_output.buffer.sizes.total,
         in_flight_events=0 if stage_input is None else stage_input.in_flight(),
-        latency=None if process.step.latency is None else _histogram(process.step.latency),
+        latency=None if process.step.latency is None else process.step.latency.copy(),
         families=counts.families.copy(),
         stall=run.watch.stalls.get(process.name),
         is_paused=process.is_paused,
@@ -156,7 +147,3 @@ def _state(process: StageProcess, run: Run) -> str:
 
 def _sentence(reason: ExitReason | None) -> str | None:
     return class_and_message(reason) if isinstance(reason, BaseException) else None
-
-
-def _histogram(tally: HistogramCounts) -> HistogramSnapshot:
-    return HistogramSnapshot(tally.bounds, tally.counts(), tally.sum)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from headrace.pipeline.topology.graph import StageKind
-from headrace.pipeline.topology.snapshot import HistogramSnapshot, StageSnapshot, TopologySnapshot
-from headrace.telemetry.counts import Family
+from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
+from headrace.telemetry.counts import Family, HistogramCounts
 
-NOTHING = HistogramSnapshot((1.0,), (0, 0), 0.0)
+NOTHING = HistogramCounts((1.0,))
 
 
 def stage(
