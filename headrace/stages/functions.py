@@ -198,6 +198,22 @@ async def await_events(function: Callable[[object], object], events: list[object
     return outputs
 
 
+def apply_each(
+    function: Callable[[object], Sequence[T]], events: list[object], fail: Fail
+) -> tuple[list[Sequence[T]], int]:
+    """Return the new events of each event, none for a failed one; and how many failed."""
+    made: list[Sequence[T]] = []
+    failed = 0
+    for position, event in enumerate(events):
+        try:
+            made.append(function(event))
+        except Exception as error:  # noqa: BLE001 - it fails this event alone
+            fail(position, error)
+            failed += 1
+            made.append(())
+    return made, failed
+
+
 FailEvent = Callable[[object, BaseException], None]
 """Called for each failed event or message with its error."""
 

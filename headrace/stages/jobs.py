@@ -12,7 +12,6 @@ from pydantic import (
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
-    model_validator,
 )
 
 from headrace.expressions import Expression, compile_template
@@ -99,6 +98,8 @@ class UniqueOptions(Options):
 class RegistryOptions(Options):
     """The registry, and its key: `key` or `args`, not both."""
 
+    exactly_one = ("a registry", "key", "args")
+
     worker: RecordingWorkerField = Field(description="The worker of the registry; it must record its results.")
     key: ExpressionField | None = Field(
         default=None, description="The key, an expression: the worker's first argument."
@@ -109,12 +110,6 @@ class RegistryOptions(Options):
     expires_in: DurationField | None = Field(
         default=None, description="How long a result is found, as in 1d. Without: no limit."
     )
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "RegistryOptions":
-        if (self.key is None) == (self.args is None):
-            raise refused("bad_value", "a registry needs `key:` or `args:`, and not both")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +173,41 @@ Called = tuple[tuple[object, ...], dict[str, object]]
 """The positional and the keyword arguments of a worker."""
 
 
-def registry_of(jobs: Jobs, worker: str, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
-    """Return the registry of a worker's results. Raises `BadWorker` for an unknown worker, or one that records none."""
-    found = jobs.catalogue.get(worker)
-    if found is None:
-        raise BadWorker(worker, "no module that is listed has it: a registry needs its function")
-    return registry_over(found, expires_in_seconds)
-
-
 def registry_over(worker: AnyWorker, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
     """Return the registry of a worker's results. Raises `BadWorker` for one that records none."""
     return JobRegistry(worker, expires_in_seconds=expires_in_seconds)
+
+
+class RegistryCalls:
+    """Calls the registry of a stage's options with the keys of events."""
+
+    def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:
+        self._options = options
+        self._jobs = jobs
+        self._registry: JobRegistry[..., object]
+
+    def open(self) -> None:
+        """Find the registry. Raises `BadWorker` for an unknown worker, or one that records no results."""
+        found = self._jobs.catalogue.get(self._options.worker)
+        if found is None:
+            raise BadWorker(self._options.worker, "no module that is listed has it: a registry needs its function")
+        self._registry = registry_over(found, self._options.expires_in)
+
+    def new(self, event: object) -> NewJob:
+        """Return the job for the key of an event. Raises `BadArguments`."""
+        args, named = self._arguments(event)
+        return self._registry.new(*args, **named)
+
+    async def find(self, event: object) -> KeyedResult[object]:
+        """Return the entry for the key of an event. Raises `BadArguments`."""
+        args, named = self._arguments(event)
+        return await self._registry.find(*args, **named)
+
+    def _arguments(self, event: object) -> Called:
+        if self._options.key is not None:
+            return (self._options.key(event),), {}
+        named = None if self._options.args is None else self._options.args(event)
+        return (), {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}
 
 
 def as_values(answer: KeyedResult[object]) -> dict[str, object]:
@@ -202,21 +221,6 @@ def as_values(answer: KeyedResult[object]) -> dict[str, object]:
     if isinstance(answer, FailedResult):
         return {"state": "failed", "error": answer.error}
     return {"state": "not found"}
-
-
-class RegistryKey:
-    """Computes a key: with one expression, or one for each argument."""
-
-    def __init__(self, key: Expression | None, args: Expression | None) -> None:
-        self._key = key
-        self._args = args
-
-    def __call__(self, event: object) -> Called:
-        """Return the worker's arguments for an event."""
-        if self._key is not None:
-            return (self._key(event),), {}
-        named = {} if self._args is None else self._args(event)
-        return (), {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}
 
 
 def called_with(registry: JobRegistry[..., object], key: str) -> Called:

@@ -7,7 +7,7 @@ spelling), `column` (from 1, inside the text) and `path` (keys below the option)
 
 import re
 from collections.abc import Callable
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -249,6 +250,18 @@ class Options(BaseModel):
     """Options of a stage, or keys of a mapping: unknown keys are refused, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exactly_one: ClassVar[tuple[str, str, str] | None] = None
+    """A name for errors, as in "a map", and two keys, of which a config sets exactly one."""
+
+    @model_validator(mode="after")
+    def _has_exactly_one(self) -> Self:
+        if self.exactly_one is not None:
+            subject, *keys = self.exactly_one
+            if sum(getattr(self, key) is not None for key in keys) != 1:
+                one, other = (type(self).model_fields[key].alias or key for key in keys)
+                raise refused("bad_value", f"{subject} needs `{one}:` or `{other}:`, and not both")
+        return self
 
 
 class NoOptions(Options):

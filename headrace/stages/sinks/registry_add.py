@@ -10,7 +10,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
-from headrace.stages.jobs import RegistryKey, RegistryOptions, registry_of
+from headrace.stages.jobs import RegistryCalls, RegistryOptions
 from headrace.stages.options import StageType
 
 
@@ -25,22 +25,17 @@ class RegistryAdd(Consumer[object], StageType):
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:
-        self._options = options
         self._jobs = jobs
-        self._key = RegistryKey(options.key, options.args)
+        self._calls = RegistryCalls(options, jobs)
 
     @override
     def init(self) -> None:
-        self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
+        self._calls.open()
 
     @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
-        made = Each(self._new, events, self.fail_event).outputs
+        made = Each(self._calls.new, events, self.fail_event).outputs
         return self._insert(made) if made else None
-
-    def _new(self, event: object) -> NewJob:
-        args, kwargs = self._key(event)
-        return self._registry.new(*args, **kwargs)
 
     async def _insert(self, made: list[NewJob]) -> None:
         await self._jobs.insert(made)

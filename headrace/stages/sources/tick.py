@@ -33,6 +33,8 @@ def _cron(value: str) -> str:
 class TickOptions(Options):
     """When to emit: `every` or `cron`."""
 
+    exactly_one = ("a tick", "every", "cron")
+
     every: Annotated[DurationField, Field(gt=0)] | None = Field(
         default=None, description="The interval, as in 10s; the first event comes after one interval."
     )
@@ -42,9 +44,7 @@ class TickOptions(Options):
     timezone: str = Field(default=ANY_ZONE, description="Of `cron`, as in Europe/Berlin.")
 
     @model_validator(mode="after")
-    def _has_one(self) -> "TickOptions":
-        if (self.every is None) == (self.cron is None):
-            raise refused("bad_value", "a tick needs `every:` or `cron:`, and not both")
+    def _timezone_fits(self) -> "TickOptions":
         if self.cron is None and "timezone" in self.model_fields_set:
             raise refused("bad_value", "it is for `cron`", path=["timezone"])
         if self.cron is not None:

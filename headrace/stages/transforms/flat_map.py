@@ -4,18 +4,20 @@ import inspect
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import NOT_EVENTS
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import Function
-from headrace.stages.options import ExpressionField, FunctionField, Options, StageType, refused
+from headrace.stages.options import ExpressionField, FunctionField, Options, StageType
 
 
 class FlatMapOptions(Options):
     """The new events: `call` or `each`, not both."""
+
+    exactly_one = ("a flat_map", "call", "each")
 
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def, that returns the new events."
@@ -23,12 +25,6 @@ class FlatMapOptions(Options):
     each: ExpressionField | None = Field(
         default=None, description="An expression for the list of new events, such as event.items."
     )
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "FlatMapOptions":
-        if (self.call is None) == (self.each is None):
-            raise refused("bad_value", "a flat_map needs `call:` or `each:`, and not both")
-        return self
 
 
 class FlatMap(ProducerConsumer[object, object], StageType):

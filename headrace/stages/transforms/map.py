@@ -12,7 +12,6 @@ from pydantic import (
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
-    model_validator,
 )
 from typing_extensions import override
 
@@ -86,18 +85,14 @@ MergeField = Annotated[
 class MapOptions(Options):
     """The new event: `call` or `set`, not both."""
 
+    exactly_one = ("a map", "call", "set")
+
     call: FunctionField | None = Field(
         default=None, description="A Python function, module:function, def or async def: one event in, one out."
     )
     set: MergeField | None = Field(
         default=None, description="Fields to set in a copy of the event, each by an expression that reads the event."
     )
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "MapOptions":
-        if (self.call is None) == (self.set is None):
-            raise refused("bad_value", "a map needs `call:` or `set:`, and not both")
-        return self
 
 
 class Map(ProducerConsumer[object, object], StageType):

@@ -11,7 +11,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import data_of, derived
-from headrace.stages.jobs import RegistryKey, RegistryOptions, as_values, registry_of
+from headrace.stages.jobs import RegistryCalls, RegistryOptions, as_values
 from headrace.stages.options import StageType
 
 
@@ -33,13 +33,12 @@ class RegistryFind(ProducerConsumer[object, object], StageType):
     needs_jobs: ClassVar[bool] = True
 
     def __init__(self, options: RegistryFindOptions, jobs: Jobs) -> None:
-        self._options = options
-        self._jobs = jobs
-        self._key = RegistryKey(options.key, options.args)
+        self._into = options.into
+        self._calls = RegistryCalls(options, jobs)
 
     @override
     def init(self) -> None:
-        self._registry = registry_of(self._jobs, self._options.worker, self._options.expires_in)
+        self._calls.open()
 
     @override
     async def handle_events(self, events: list[object]) -> list[object]:
@@ -59,5 +58,4 @@ class RegistryFind(ProducerConsumer[object, object], StageType):
         if not isinstance(data, Mapping):
             why = f"`registry_find` needs events that are mappings, and this one is of type {type(data).__name__}"
             raise BadEvent(why)
-        args, kwargs = self._key(data)
-        return {**data, self._options.into: as_values(await self._registry.find(*args, **kwargs))}
+        return {**data, self._into: as_values(await self._calls.find(data))}

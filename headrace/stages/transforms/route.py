@@ -10,6 +10,7 @@ from headrace.pipeline.dispatchers.dispatcher import UNROUTED
 from headrace.pipeline.dispatchers.partition import Output
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
+from headrace.stages.functions import apply_each
 from headrace.stages.options import ExpressionField, Options, StageType, refused
 
 FAIL: Final = "fail"
@@ -72,18 +73,8 @@ class Route(ProducerConsumer[object, Output], StageType):
 
     @override
     def handle_each(self, events: list[object]) -> list[Sequence[Output]]:
-        made: list[Sequence[Output]] = []
-        discarded = 0
-        for position, event in enumerate(events):
-            try:
-                name = self._output_of(event)
-            except Exception as error:  # noqa: BLE001 - it fails this event alone
-                self.fail_at(position, error)
-                made.append(())
-                continue
-            discarded += name == DISCARD
-            made.append(() if name == DISCARD else (Output(name, event),))
-        self._discarded(discarded)
+        made, failed = apply_each(self._output_of, events, self.fail_at)
+        self._discarded(made.count(()) - failed)
         return made
 
     def _discarded(self, count: int) -> None:
@@ -104,13 +95,13 @@ class Route(ProducerConsumer[object, Output], StageType):
             raise self._unwanted()
         return names
 
-    def _output_of(self, event: object) -> str:
+    def _output_of(self, event: object) -> Sequence[Output]:
         for name, wants in self._wants:
             if wants(event):
-                return name
+                return (Output(name, event),)
         if self._default == FAIL:
             raise self._unwanted()
-        return self._default
+        return () if self._default == DISCARD else (Output(self._default, event),)
 
     def _unwanted(self) -> BadEvent:
         return BadEvent(f"no output of the route wants the event ({', '.join(self.outputs)}), and it has no `default`")

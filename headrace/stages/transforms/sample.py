@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from headrace.pipeline.dispatchers.partition import stable_hash
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.stages.functions import apply_each
 from headrace.stages.options import CountField, ExpressionField, Options, PartField, StageType, refused
 from headrace.values import ordered
 
@@ -17,6 +18,8 @@ _STEPS: Final = 1 << 32
 
 class SampleOptions(Options):
     """The part that is passed on: `fraction` or `every`."""
+
+    exactly_one = ("a sample", "fraction", "every")
 
     fraction: PartField | None = Field(default=None, description="The part that is passed on, as in 0.1.")
     every: Annotated[CountField, Field(ge=1)] | None = Field(
@@ -27,9 +30,7 @@ class SampleOptions(Options):
     )
 
     @model_validator(mode="after")
-    def _has_one(self) -> "SampleOptions":
-        if (self.fraction is None) == (self.every is None):
-            raise refused("bad_value", "a sample needs `fraction:` or `every:`, and not both")
+    def _key_fits(self) -> "SampleOptions":
         if self.key is not None and self.fraction is None:
             raise refused("bad_value", "it is for `fraction`", path=["key"])
         return self
@@ -53,23 +54,17 @@ class Sample(ProducerConsumer[object, object], StageType):
 
     @override
     def handle_each(self, events: list[object]) -> list[Sequence[object]]:
-        made: list[Sequence[object]] = []
-        failed = 0
-        for position, event in enumerate(events):
-            try:
-                made.append((event,) if self._passes(event) else ())
-            except Exception as error:  # noqa: BLE001 - it fails this event alone
-                self.fail_at(position, error)
-                failed += 1
-                made.append(())
+        made, failed = apply_each(self._passed, events, self.fail_at)
         self.discard(made.count(()) - failed, "sampled")
         return made
 
-    def _passes(self, event: object) -> bool:
+    def _passed(self, event: object) -> Sequence[object]:
         options = self._options
         if options.fraction is None:
             self._count += 1
-            return (self._count - 1) % (options.every or 1) == 0
-        if options.key is None:
-            return self._chance() < options.fraction
-        return stable_hash(repr(ordered(options.key(event)))) % _STEPS < options.fraction * _STEPS
+            is_passed = (self._count - 1) % (options.every or 1) == 0
+        elif options.key is None:
+            is_passed = self._chance() < options.fraction
+        else:
+            is_passed = stable_hash(repr(ordered(options.key(event)))) % _STEPS < options.fraction * _STEPS
+        return (event,) if is_passed else ()

@@ -64,6 +64,8 @@ def _schema(value: object) -> object:
 class ValidateOptions(Options):
     """The check: `model` or `schema`."""
 
+    exactly_one = ("a validate", "model", "fits")
+
     model_config = ConfigDict(protected_namespaces=())
 
     model: FunctionField | None = Field(
@@ -85,10 +87,8 @@ class ValidateOptions(Options):
         return self._regex
 
     @model_validator(mode="after")
-    def _has_one(self, info: ValidationInfo) -> "ValidateOptions":
+    def _is_usable(self, info: ValidationInfo) -> "ValidateOptions":
         self._regex = regex_of(info)
-        if (self.model is None) == (self.fits is None):
-            raise refused("bad_value", "a validate needs `model:` or `schema:`, and not both")
         if self.model is not None and not isinstance(self.model, type | LazyFunction):
             raise refused(
                 "bad_value", "it must be a class: a pydantic model, a dataclass or a TypedDict", path=["model"]
