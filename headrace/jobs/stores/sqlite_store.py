@@ -25,7 +25,7 @@ from headrace.database.urls import parse_sqlite_url
 from headrace.jobs.errors import BadStore, BadTransaction, NewerSchema
 from headrace.jobs.job import Inserted, Job, NewJob, to_text
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.sql.dialect import INSERT_COLUMNS, Body, Row, finish
+from headrace.jobs.stores.sql.dialect import INSERT_COLUMNS, Body, Dialect, Row, finish
 from headrace.jobs.stores.sql.rows import (
     LARGE_ARGS,
     conditions,
@@ -121,7 +121,7 @@ def _encoded(value: object) -> object:
     return to_json(value) if isinstance(value, list) else value
 
 
-class SqliteDialect:
+class SqliteDialect(Dialect[SqliteSession]):
     """SQLite: one thread writes, one reads, and each runs a body to its end."""
 
     query = staticmethod(query)
@@ -133,38 +133,38 @@ class SqliteDialect:
         self._writer = writer
         self._reader = reader
 
+    @override
     def run(
         self, body: Body[SqliteSession, R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
     ) -> Coroutine[object, object, R]:
-        """Run a body in the writer's next transaction."""
         return self._writer.run(_work(body), is_durable=is_durable, unwanted=unwanted)
 
+    @override
     def run_sync(self, body: Body[SqliteSession, R], *, is_durable: bool = True) -> R:
-        """Thread-safe version of `run` that blocks."""
         return self._writer.run_sync(_work(body), is_durable=is_durable)
 
+    @override
     def post(self, body: Body[SqliteSession, object]) -> None:
-        """Run a body in the writer's next transaction, without waiting for it."""
         self._writer.post(_work(body))
 
+    @override
     def read(self, body: Body[SqliteSession, R]) -> Coroutine[object, object, R]:
-        """Run a body in the reader's thread."""
         return self._reader.run(_work(body))
 
+    @override
     def read_sync(self, body: Body[SqliteSession, R]) -> R:
-        """Thread-safe version of `read` that blocks."""
         return self._reader.run_sync(_work(body))
 
+    @override
     @contextmanager
     def in_transaction(self, connection: object, worker: str) -> Iterator[SqliteSession]:
-        """Return a session in the transaction of a user's connection to the file."""
         with user_transaction(connection, worker) as checked:
             yield SqliteSession(checked)
 
+    @override
     async def condition(
         self, session: SqliteSession, which: JobFilter, *, has_limit: bool
     ) -> tuple[str, Sequence[object]]:
-        """Return the condition of a filter and its values."""
         is_common = False
         if has_limit and which.states is not None and not is_of_group(which):
             count = await session.rows(query("states_count"), sorted(which.states), COMMON_COUNT)
@@ -175,20 +175,20 @@ class SqliteDialect:
             values += of_it
         return " and ".join(texts), values
 
+    @override
     def rows(self, jobs: Sequence[NewJob], now: datetime) -> list[Row]:
-        """Return the values of INSERT_COLUMNS for each job. Raises NotJson."""
         time = to_text(now)
         return [from_new(job, time, to_text) for job in jobs]
 
+    @override
     async def insert(self, session: SqliteSession, rows: Sequence[Row]) -> list[Inserted]:
-        """Insert rows that are no duplicates."""
         if len(rows) == 1:
             return [Inserted(session.connection.execute(query("insert"), rows[0]).lastrowid or 0)]
         session.connection.executemany(query("insert"), rows)
         return _last(session.connection, len(rows))
 
+    @override
     def insert_alike(self, jobs: Sequence[NewJob], now: datetime) -> Body[SqliteSession, list[Inserted]] | None:
-        """Return a body that inserts jobs that differ in their args alone, by one statement; None for bad args."""
         try:
             args = to_json([job.args for job in jobs])
         except (TypeError, ValueError):
@@ -204,11 +204,9 @@ class SqliteDialect:
 
         return body
 
+    @override
     async def claim(self, session: SqliteSession, owner: LeaseOwner, count: int, now: datetime) -> list[Job]:
-        """Claim at most `count` jobs, most urgent and oldest first.
-
-        Two statements are quicker than one that returns the changed rows; no other writer comes between them.
-        """
+        # two statements are quicker than one that returns the changed rows; no other writer comes between them
         if owner.workers is None:
             rows = await session.rows(query("available"), owner.queue, count)
         else:
@@ -260,6 +258,9 @@ class SqliteStore(SqlStore[SqliteSession]):
     the claims and acknowledgements since then, so that a job of the last moments runs again; but nothing is half
     written. With "normal" no commit waits, and a power cut may undo the last inserts, too. The crash of an OS process
     alone loses nothing in either.
+
+    `open` makes the folder, the file and the tables if there are none; it raises SqliteError, or NewerSchema. It works
+    once: to go on after `close`, make another store.
     """
 
     change_seconds: float | None = 0.04
@@ -279,10 +280,6 @@ class SqliteStore(SqlStore[SqliteSession]):
 
     @override
     async def open(self, inserted: Callable[[str], None] | None = None) -> None:
-        """Make the folder, the file and the tables if there are none. Raises SqliteError, or NewerSchema.
-
-        It is opened once: to go on after `close`, make another store.
-        """
         if self._was_opened:
             raise SqliteError(self.path, "its store was opened before", "open a store once, and then make a new one")
         self._was_opened = True

@@ -105,10 +105,10 @@ def from_new(job: NewJob, now: object, encode: Callable[[datetime], object]) -> 
     )
 
 
-def to_time(text: object) -> datetime:
+def to_time(value: object) -> datetime:
     """Return a time; text that is none, from a SQL prompt, is long ago: one row must not stop a queue."""
     try:
-        return from_text(str(text))
+        return from_text(str(value))
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
 

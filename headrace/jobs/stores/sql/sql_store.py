@@ -215,7 +215,7 @@ class SqlStore(JobStore, Generic[S]):
 
     @override
     async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
-        """Find the matching jobs, then change them batch by batch, unless their state matches no longer."""
+        # a batch leaves out jobs whose state no longer matches, since the search is a transaction of its own
         found = [row[0] for row in await self._select("id", which, "order by id")]
         states = None if which.states is None else sorted(which.states)
         times = [self.now()] if what in _TIMED else []
