@@ -1,14 +1,13 @@
-"""Specs, infos and options of children, and the `Child` protocol."""
+"""Specs, infos and options of children."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Final, Generic, Literal, Protocol, TypedDict, TypeVar, cast
+from typing import Final, Generic, Literal, TypedDict, TypeVar, cast
 
 from headrace.errors import BadOption
 from headrace.otp.gen_server import GenServerProcess
-from headrace.otp.process.process import ExitReason, Process, ProcessStatus
+from headrace.otp.process.process import Process
 from headrace.otp.process.state import Kind, ProcessSettings, check_count, check_seconds
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
@@ -100,42 +99,6 @@ def counted(infos: Sequence[ChildInfo]) -> ChildCount:
     supervisors = sum(info.kind == "supervisor" for info in infos)
     active = sum(info.ref is not None for info in infos)
     return ChildCount(len(infos), active, supervisors, len(infos) - supervisors)
-
-
-class Child(Protocol):
-    """A process that a supervisor starts, stops and restarts."""
-
-    name: str
-    kind: ClassVar[Kind]
-    state: ProcessStatus
-    has_run: bool
-    no_restart: bool
-    is_busy: bool
-    reason: ExitReason | None
-    started: asyncio.Future[None]
-    terminated: asyncio.Future[ExitReason]
-    observer: Callable[[ExitReason], None] | None
-
-    def start(self) -> None:
-        """Start the process."""
-
-    def restart(self) -> None:
-        """Start it again after a crash."""
-
-    def stop(self, reason: ExitReason = "shutdown") -> None:
-        """Stop it soon, for good."""
-
-    def kill(self) -> None:
-        """Stop it, with the running callback cancelled."""
-
-    def stop_after_callback(self, reason: ExitReason) -> None:
-        """End it when the running callback has returned; the supervisor decides about a restart."""
-
-    def cancel_later(self) -> None:
-        """Cancel the running callback if it has not returned within the shutdown time."""
-
-    def finalize(self, reason: ExitReason) -> None:
-        """End it for good."""
 
 
 _STRATEGIES: Final = ("one_for_one", "one_for_all", "rest_for_one")

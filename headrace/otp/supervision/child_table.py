@@ -5,7 +5,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -13,7 +13,7 @@ from headrace.errors import ChildKept, NameTaken, RestartsExhausted, StartFailed
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler, TurnTimes
-from headrace.otp.supervision.child_spec import Child, ChildCount, ChildInfo, ChildSpec, ChildState, counted
+from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec, ChildState, counted
 from headrace.otp.supervision.restart import Restart, RestartWindow, Strategy, affected, wants_restart
 from headrace.telemetry.events import LOG
 
@@ -49,7 +49,7 @@ class ChildEntry:
 
     __slots__ = ("key", "process", "restart")
 
-    def __init__(self, process: Child, restart: Restart = "temporary", key: object = None) -> None:
+    def __init__(self, process: Process[object], restart: Restart = "temporary", key: object = None) -> None:
         self.process = process
         self.restart: Restart = restart
         self.key = process.name if key is None else key
@@ -62,7 +62,7 @@ class ChildEntry:
     def info(self) -> ChildInfo:
         """Return the `ChildInfo` of this child."""
         process, state = self.process, self.state
-        ref = None if state in ("restarting", "ended") else Ref(cast("Process[object]", process))
+        ref = None if state in ("restarting", "ended") else Ref(process)
         return ChildInfo(process.name, ref, process.kind, self.restart, state)
 
 
@@ -73,7 +73,7 @@ class SupervisedEntry(ChildEntry):
 
     def __init__(
         self,
-        process: Child,
+        process: Process[object],
         restart: Restart,
         spec: ChildSpec[object] | None = None,
         status: ChildStatus = ChildStatus.UP,

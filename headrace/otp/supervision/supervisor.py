@@ -18,7 +18,6 @@ from headrace.otp.process.state import Kind, ProcessSettings
 from headrace.otp.ref import Ref, S, check_end_of
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
 from headrace.otp.supervision.child_spec import (
-    Child,
     ChildCount,
     ChildInfo,
     ChildSpec,
@@ -102,7 +101,7 @@ class Supervisor(SupervisorProcess):
         self._specs = tuple(options.get("children", ()))
         self._is_opening = False
 
-    def supervise(self, child: Child, restart: Restart = "permanent") -> None:
+    def supervise(self, child: Process[object], restart: Restart = "permanent") -> None:
         """Add a process as a child, and start it.
 
         Raises `NameTaken` when a child of that name is alive, and `NoProcess` when the supervisor does not run.
@@ -136,7 +135,7 @@ class Supervisor(SupervisorProcess):
         """
         spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
         process = spec.make(self.scheduler)
-        self._take(SupervisedEntry(process, spec.restart))
+        self._take(SupervisedEntry(cast("Process[object]", process), spec.restart))
         await self._until_started(process)
         return Ref(process)
 
@@ -159,7 +158,7 @@ class Supervisor(SupervisorProcess):
         waited for.
         """
         child = self._child(name)
-        check_end_of(cast("Process[object]", child.process), f"the end of {name!r}")
+        check_end_of(child.process, f"the end of {name!r}")
         self.table.stop(child)
         await asyncio.shield(child.process.terminated)
 
@@ -206,7 +205,7 @@ class Supervisor(SupervisorProcess):
         child = self._child(name)
         if child.has_ended:
             raise NoProcess(name)
-        return Ref(cast("Process[object]", child.process))
+        return Ref(child.process)
 
     def supervisor(self, name: str, kind: type[T]) -> T:
         """Return the child of that name, which must be a supervisor of class `kind`.
@@ -238,7 +237,7 @@ class Supervisor(SupervisorProcess):
         self._check(child.process.name)
         self.table.start(child)
 
-    async def _until_started(self, process: Child) -> None:
+    async def _until_started(self, process: Process[T]) -> None:
         try:
             await asyncio.shield(process.started)
         except asyncio.CancelledError:
@@ -293,7 +292,7 @@ class Supervisor(SupervisorProcess):
 
     @override
     def child_entries(self) -> Iterable[Process[object]]:
-        return [cast("Process[object]", child.process) for child in self.table.entries.values() if not child.has_ended]
+        return [child.process for child in self.table.entries.values() if not child.has_ended]
 
     @override
     def _ended(self) -> None:

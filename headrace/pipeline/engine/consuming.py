@@ -161,7 +161,7 @@ class SupervisorStep(ConsumerStep):
 
     @override
     def child_entries(self) -> Iterable[Process[object]]:
-        return [cast("Process[object]", entry.process) for entry in self.children.entries.values()]
+        return [entry.process for entry in self.children.entries.values()]
 
     @override
     def subscribed(self, subscription: Subscription, mode: object) -> None:
@@ -266,7 +266,7 @@ class SupervisorStep(ConsumerStep):
     def _count_work(self, entry: EventEntry | None) -> None:
         """Count the work of the child that ended before this one, whose last turn is over by now."""
         before, self._ended_child = self._ended_child, entry
-        if before is not None and isinstance(before.process, Process):
+        if before is not None:
             self.process.turns.worked(before.process.turns.busy_seconds())
 
     def _complete_when_done(self) -> None:

@@ -14,7 +14,7 @@ from headrace.otp.process.state import ProcessSettings
 from headrace.otp.process.task_process import TaskProcess
 from headrace.otp.ref import Ref
 from headrace.otp.scheduler import Scheduler
-from headrace.otp.supervision.child_spec import Child, ChildSpec
+from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.child_table import ChildEntry, ChildrenOwner, ChildTable
 from headrace.otp.supervision.restart import Restart, RestartWindow
 from headrace.pipeline.flow.subscription import Subscription
@@ -44,7 +44,7 @@ class EventEntry(ChildEntry):
 
     def __init__(
         self,
-        process: Child,
+        process: Process[object],
         restart: Restart,
         since: float,
         subscription: Subscription | None = None,

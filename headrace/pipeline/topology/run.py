@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from headrace.errors import ForeignThread, GraphError, NoProcess, ProcessError, StartFailed
-from headrace.otp.process.process import ProcessStatus
+from headrace.otp.process.process import Process, ProcessStatus
 from headrace.otp.scheduler import every
 from headrace.otp.supervision.supervisor import Supervisor
 from headrace.pipeline.demand.window import Window
@@ -163,7 +163,7 @@ class Run:
             await asyncio.shield(self.supervisor.started)
             for process in reversed(self.processes.values()):
                 process.terminated.add_done_callback(partial(self._stage_ended, process.name))
-                self.supervisor.supervise(process, self._restart_types[process.name])
+                self.supervisor.supervise(cast("Process[object]", process), self._restart_types[process.name])
                 await process.started
             self._one_ended()  # a run without stages is over at once
         except BaseException as error:
