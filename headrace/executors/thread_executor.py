@@ -6,10 +6,8 @@ import inspect
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 from typing import TypeVar, cast
 
 from typing_extensions import override
@@ -115,7 +113,7 @@ class ThreadExecutor(Executor):
             self._queue.put(None)
 
 
-def _serve(calls: "queue.SimpleQueue[_QueuedCall | None]") -> None:
+def _serve(calls: "queue.SimpleQueue[_QueuedCall | None]", *, outlives_loop: bool = False) -> None:
     """Run calls one after another until stopped: the body of a thread."""
     while (queued := calls.get()) is not None:
         outcome: Returned[object] | Raised
@@ -125,14 +123,13 @@ def _serve(calls: "queue.SimpleQueue[_QueuedCall | None]") -> None:
             outcome = raised(queued.name, error)
         try:
             queued.loop.call_soon_threadsafe(queued.report, outcome)
-        except RuntimeError:  # the loop of the executor is closed, so no caller waits
-            return
+        except RuntimeError:  # the loop is closed, so no caller waits
+            if not outlives_loop:
+                return
         del queued, outcome  # an idle thread must not keep objects alive
 
 
 T = TypeVar("T")
-
-BlockingCall = tuple[Callable[[], object], "asyncio.Future[object]"]
 
 
 def _nothing() -> None:
@@ -148,9 +145,11 @@ class WorkerThread:
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[BlockingCall | Callable[[], None]] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._queue: queue.SimpleQueue[_QueuedCall | None] = queue.SimpleQueue()
+        body = partial(_serve, self._queue, outlives_loop=True)
+        self._thread = threading.Thread(target=body, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -160,30 +159,13 @@ class WorkerThread:
         """Run one call; the future gets its result or error. A cancelled future does not stop the call."""
         future: asyncio.Future[object] = self._loop.create_future()
         future.add_done_callback(_seen)
-        self._jobs.put((work, future))
+        self._queue.put(_QueuedCall(work, self._name, self._loop, partial(_resolve, future)))
         return cast("asyncio.Future[T]", future)
 
     def close(self, last: Callable[[], None] = _nothing) -> None:
         """Run one last call, which must not raise, and then end the thread, without waiting."""
-        self._jobs.put(last)
-
-    def _work(self) -> None:
-        while isinstance(job := self._jobs.get(), tuple):
-            work, future = job
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - the error is raised where the future is awaited
-                self._report(_failed, future, error)
-            else:
-                self._report(_done, future, result)
-            del job, future
-        job()
-
-    def _report(
-        self, report: Callable[["asyncio.Future[object]", T], None], future: "asyncio.Future[object]", what: T
-    ) -> None:
-        with suppress(RuntimeError):  # the loop is closed, so no caller waits
-            self._loop.call_soon_threadsafe(report, future, what)
+        self.call(last)
+        self._queue.put(None)
 
 
 def _seen(future: "asyncio.Future[object]") -> None:
@@ -192,11 +174,10 @@ def _seen(future: "asyncio.Future[object]") -> None:
         future.exception()
 
 
-def _done(future: "asyncio.Future[object]", result: object) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _failed(future: "asyncio.Future[object]", error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _resolve(future: "asyncio.Future[object]", outcome: Returned[object] | Raised) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Raised):
+        future.set_exception(outcome.error)
+    else:
+        future.set_result(outcome.result)
