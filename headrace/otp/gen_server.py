@@ -6,7 +6,6 @@ from typing_extensions import override
 
 from headrace.errors import NoCallback, NotStarted
 from headrace.otp import links
-from headrace.otp import links as monitor
 from headrace.otp.links import Monitor
 from headrace.otp.process.callbacks import CallbackName, Callbacks, overridden
 from headrace.otp.process.mailbox import Continuation, OwnEnvelope, Timeout
@@ -112,11 +111,11 @@ class GenServer(Callbacks):
         A crash ends a life, even if a restart follows. Where no life is left, `Down` comes at once, with the reason
         "noproc".
         """
-        return monitor.monitor(_process_of(self, "monitor()"), process_behind(ref, "monitor of"))
+        return links.monitor(_process_of(self, "monitor()"), process_behind(ref, "monitor of"))
 
     def demonitor(self, watch: Monitor) -> None:
         """End a monitor; no `Down` of it follows."""
-        monitor.demonitor(_process_of(self, "demonitor()"), watch)
+        links.demonitor(_process_of(self, "demonitor()"), watch)
 
     def link(self, ref: Ref[S]) -> None:
         """Link this process and the process of `ref`: when the life of one ends, the other ends, too.

@@ -10,7 +10,7 @@ from typing import Final, Never, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from headrace.clock import Clock
-from headrace.errors import ForeignLoop, ForeignThread, HeadraceError, NoProcess, describe
+from headrace.errors import ForeignLoop, ForeignThread, NoProcess
 from headrace.telemetry.events import LOG, Telemetry
 
 
@@ -38,30 +38,6 @@ async def every(
         result = periodic_task(max(0.0, now() - due))
         if result is not None:
             await result
-
-
-def report_crash(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
-    """Log a crash and emit it; `restarts` counts the restarts before this crash."""
-    if isinstance(reason, HeadraceError):
-        LOG.error("process %r ended: %s", name, describe(reason))
-    else:
-        LOG.error("process %r crashed", name, exc_info=reason)
-    _emit_failure(telemetry, name, reason, restarts)
-
-
-def report_failed_start(telemetry: Telemetry, name: str, reason: BaseException) -> None:
-    """Emit a crash before the process ever ran. It is not logged, since the starter gets `StartFailed`."""
-    LOG.debug("process %r could not start", name, exc_info=reason)
-    _emit_failure(telemetry, name, reason, 0)
-
-
-def _emit_failure(telemetry: Telemetry, name: str, reason: BaseException, restarts: int) -> None:
-    telemetry.execute(("headrace", "process", "crash"), {"restarts": restarts}, {"process": name, "reason": reason})
-
-
-def report_failed_end(name: str, error: BaseException) -> None:
-    """Log an error that one step of an exit raised. The exit goes on."""
-    LOG.error("process %r raised while it ended", name, exc_info=error)
 
 
 SLOW_CALLBACK_ADVICE: Final = "make its callback async, or give it less to do at a time"

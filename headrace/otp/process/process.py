@@ -7,23 +7,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar, copy_context
 from typing import Final, Generic, TypeVar, cast
 
+from headrace.errors import HeadraceError, describe
 from headrace.otp.process.mailbox import Envelope, Mailbox, Reply, fail_mail
 from headrace.otp.process.state import ExitReason, ProcessSettings, ProcessState, ProcessStatus
 from headrace.otp.process.task_runner import NO_CONTEXT, TaskRunner
-from headrace.otp.scheduler import (
-    IDLE,
-    MORE,
-    SLOW_CALLBACK_ADVICE,
-    Scheduler,
-    TurnTimes,
-    report_crash,
-    report_failed_end,
-    report_failed_start,
-)
+from headrace.otp.scheduler import IDLE, MORE, SLOW_CALLBACK_ADVICE, Scheduler, TurnTimes
+from headrace.telemetry.events import LOG
 
 __all__ = ["CURRENT", "ExitReason", "Process", "ProcessStatus"]
 
 C = TypeVar("C")
+
+CRASH: Final = ("headrace", "process", "crash")
+"""The telemetry event of a crash, with `restarts`, the name of the `process` and the `reason`."""
 
 _ANY_SETTINGS: Final = ProcessSettings()
 
@@ -375,7 +371,7 @@ class Process(ProcessState, Generic[C]):
             return None
 
     def _complain(self, error: BaseException) -> None:
-        report_failed_end(self.name, error)
+        LOG.error("process %r raised while it ended", self.name, exc_info=error)
         self.scheduler.interrupt(error)
 
     def _ended(self) -> None:
@@ -405,7 +401,14 @@ class Process(ProcessState, Generic[C]):
         self.mailbox.drop_own()
 
     def _report(self, reason: BaseException) -> None:
-        if self.has_run:
-            report_crash(self.scheduler.telemetry, self.name, reason, self.restarts)
+        if not self.has_run:  # its starter gets `StartFailed`
+            LOG.debug("process %r could not start", self.name, exc_info=reason)
+        elif isinstance(reason, HeadraceError):
+            LOG.error("process %r ended: %s", self.name, describe(reason))
         else:
-            report_failed_start(self.scheduler.telemetry, self.name, reason)
+            LOG.error("process %r crashed", self.name, exc_info=reason)
+        self._emit_crash(reason)
+
+    def _emit_crash(self, reason: BaseException) -> None:
+        restarts = self.restarts if self.has_run else 0
+        self.scheduler.telemetry.execute(CRASH, {"restarts": restarts}, {"process": self.name, "reason": reason})

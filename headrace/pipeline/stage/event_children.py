@@ -33,8 +33,7 @@ class EventProcess(TaskProcess):
     @override
     def _report(self, reason: BaseException) -> None:
         LOG.debug("child %r crashed", self.name, exc_info=reason)
-        found = {"process": self.name, "reason": reason}
-        self.scheduler.telemetry.execute(("headrace", "process", "crash"), {"restarts": self.restarts}, found)
+        self._emit_crash(reason)
 
 
 class EventEntry(ChildEntry):
