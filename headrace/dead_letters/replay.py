@@ -74,7 +74,7 @@ class StageReplay:
         self._in_flight: deque[_ReplayedEvent] = deque()
         self._due_at = 0.0
         self._has_begun = False
-        is_in_order = consumer.concurrency.is_plain and consumer.in_flight is None
+        is_in_order = consumer.concurrency.is_plain and not consumer.processing.is_concurrent
         window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
         self._injector = Injector(f"{stage}.dead_letters", consumer, window, self)
 

@@ -14,9 +14,9 @@ from headrace.otp.scheduler import HANDLED, HANDLED_MORE, IDLE, MORE
 from headrace.otp.supervision.child_spec import ChildSpec
 from headrace.otp.supervision.restart import RestartWindow
 from headrace.pipeline.demand.window import ChildrenWindow
-from headrace.pipeline.engine.handler import EventHandler
 from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
+from headrace.pipeline.engine.units import EventHandler
 from headrace.pipeline.flow.input import StageInput, exit_reason
 from headrace.pipeline.flow.subscription import MarkerKind, Subscription
 from headrace.pipeline.message import Message, Outcome
@@ -49,8 +49,8 @@ class ConsumerStep(Step):
     @override
     def bound(self, callbacks: Stage) -> None:
         consumer, process = cast("Consumer[object]", callbacks), self.process
-        self._handle_events: EventHandler = process.handling(consumer, consumer.handle_events)
-        runtime = ConsumerRuntime(process.counts, process.failure_reporter, process)
+        self._handle_events: EventHandler = process.handling(consumer)
+        runtime = ConsumerRuntime(process.counts, process.processing, process)
         consumer._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
 
     @override
@@ -104,7 +104,7 @@ class ConsumerStep(Step):
         process = self.process
         check_nothing(process.name, result)
         now = process.scheduler.clock()
-        if process.in_flight is None:
+        if not process.processing.is_concurrent:
             process.turns.handled(now - since)
             self.latency.observe(now - self.input.ingested_at)
         self.input.finish_batch()
@@ -150,9 +150,7 @@ class SupervisorStep(ConsumerStep):
         supervisor = cast("ConsumerSupervisor[object]", callbacks)
         window = RestartWindow(supervisor.max_restarts, supervisor.max_seconds)
         self.children = EventChildren(self.process, window, self._child_finished)
-        runtime = ConsumerSupervisorRuntime(
-            self.process.counts, self.process.failure_reporter, self.process, self.children
-        )
+        runtime = ConsumerSupervisorRuntime(self.process.counts, self.process.processing, self.process, self.children)
         supervisor._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
         self._run: Callable[[object], object] = supervisor.run
         self._restart = supervisor.restart

@@ -18,9 +18,9 @@ from headrace.otp.scheduler import (
     MORE,
     SLICE_SECONDS,
 )
-from headrace.pipeline.engine.handler import EventHandler
 from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.engine.subscribing import Step
+from headrace.pipeline.engine.units import EventHandler
 from headrace.pipeline.flow.ingress import AsyncGenerator, SyncGenerator, iterated
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import StageOutput
@@ -44,7 +44,7 @@ class ProducerStep(Step):
     @override
     def bound(self, callbacks: Stage) -> None:
         producer, process = cast("Producer[object]", callbacks), self.process
-        runtime = ProducerRuntime(process.counts, process.failure_reporter, process)
+        runtime = ProducerRuntime(process.counts, process.processing, process)
         producer._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
         self.output.format_discarded = producer.format_discarded
         self._handle_demand: Callable[[int], object] = producer.handle_demand
@@ -200,10 +200,8 @@ class ProducerConsumerStep(Step):
     def bound(self, callbacks: Stage) -> None:
         stage, process = cast("ProducerConsumer[object, object]", callbacks), self.process
         self.output.format_discarded = stage.format_discarded
-        self._handle_events: EventHandler = process.handling(stage, stage.handle_events)
-        runtime = ProducerConsumerRuntime(
-            process.counts, process.failure_reporter, process, process, process.side_outputs
-        )
+        self._handle_events: EventHandler = process.handling(stage)
+        runtime = ProducerConsumerRuntime(process.counts, process.processing, process, process, process.side_outputs)
         stage._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
 
     @override
@@ -263,7 +261,7 @@ class ProducerConsumerStep(Step):
     def _handled_later(self, since: float, outputs: object) -> None:
         process = self.process
         events = as_list(process.name, "handle_events", outputs)
-        if process.in_flight is None:
+        if not process.processing.is_concurrent:
             process.turns.handled(process.scheduler.clock() - since)
         self.output.emit(events, self.input.ingested_at)
         self.input.finish_batch()

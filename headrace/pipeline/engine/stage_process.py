@@ -12,27 +12,20 @@ from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, IDLE, MORE, Scheduler
 from headrace.pipeline.demand.ledger import Ledger
-from headrace.pipeline.engine.batch_handler import BatchHandler
-from headrace.pipeline.engine.concurrent_batches import ConcurrentBatches, InFlightBatch
-from headrace.pipeline.engine.concurrent_handler import ConcurrentHandler
-from headrace.pipeline.engine.each_handler import EachHandler
-from headrace.pipeline.engine.failure_reporter import PlainFailureReporter
-from headrace.pipeline.engine.handler import EventHandler, HandlingStage, ReportingHandler
-from headrace.pipeline.engine.in_flight import InFlight
-from headrace.pipeline.engine.offload import Offload
+from headrace.pipeline.engine.processing import Processing, processing_of
 from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
+from headrace.pipeline.engine.units import EventHandler
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.side_outputs import SideOutputs
 from headrace.pipeline.message import add_pending, as_messages
+from headrace.pipeline.stage.callbacks import HandlingStage
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 from headrace.telemetry.events import LOG
-
-AnyFailureReporter = PlainFailureReporter | ReportingHandler | InFlight
 
 
 def _raise(error: BaseException) -> None:
@@ -42,20 +35,18 @@ def _raise(error: BaseException) -> None:
 class StageProcess(SubscribingProcess):
     """The process of one stage. A producer has no input, a consumer no output, a producer-consumer has both.
 
-    `failure_reporter` learns which events failed. `in_flight` has the events or batches that are handled side by side.
+    `processing` runs the events that it handles, one batch after another or side by side.
     """
 
     __slots__ = (
         "_ingress",
         "concurrency",
         "failure",
-        "failure_reporter",
-        "in_flight",
         "ingress",
         "is_completing",
         "is_draining",
         "ledger",
-        "offload",
+        "processing",
         "side_outputs",
     )
 
@@ -66,11 +57,9 @@ class StageProcess(SubscribingProcess):
         self.ingress = None if self.output is None else self._ingress
         self.ledger = Ledger()
         self.side_outputs = SideOutputs()
-        self.failure_reporter: AnyFailureReporter = PlainFailureReporter(counts)
+        self.processing = Processing(counts)
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
-        self.in_flight: InFlight | None = None
-        self.offload: Offload | None = None
         self.is_completing = False
         self.is_draining = False
 
@@ -90,22 +79,10 @@ class StageProcess(SubscribingProcess):
             self.is_completing = False
         self.step.bound(callbacks)
 
-    def handling(self, callbacks: HandlingStage, handle: EventHandler) -> EventHandler:
-        """Return the function that takes batches: `handle` itself, where outputs need not be known per event."""
-        is_acknowledged, failure, emits = self.is_acknowledged, self.failure, self.output is not None
-        how = {"is_acknowledged": is_acknowledged, "emits": emits}
-        if not self.concurrency.is_plain and not callbacks.per_event:
-            make = partial(InFlightBatch, callbacks, self.counts, failure, **how)
-            self.in_flight = ConcurrentBatches(self, self.counts, make, emits=emits)
-            self.failure_reporter = handle = self.in_flight
-        elif not self.concurrency.is_plain:
-            self.offload = Offload(callbacks, self.name, self.concurrency, self.turns.worked, emits=emits)
-            self.in_flight = ConcurrentHandler(self, self.counts, failure, self.offload)
-            self.failure_reporter = handle = self.in_flight
-        elif is_acknowledged or not failure.is_plain:
-            kind = EachHandler if callbacks.per_event else BatchHandler
-            self.failure_reporter = handle = kind(callbacks, self.counts, failure, **how)
-        return handle
+    def handling(self, callbacks: HandlingStage) -> EventHandler:
+        """Return the function that takes batches: `handle_events` itself, where outputs need not be known per event."""
+        self.processing = processing_of(self, callbacks)
+        return self.processing.around(callbacks.handle_events)
 
     @property
     def restarts_children(self) -> bool:
@@ -118,7 +95,7 @@ class StageProcess(SubscribingProcess):
 
     @override
     def is_in_callback(self) -> bool:
-        return super().is_in_callback() or (self.in_flight is not None and self.in_flight.is_current())
+        return super().is_in_callback() or self.processing.is_current()
 
     # Life
 
@@ -149,14 +126,14 @@ class StageProcess(SubscribingProcess):
             self.counts.error(reason)
         self.step.requeue()
         if self.input is not None:
-            retained = self.failure_reporter.requeue(has_current_batch=self.input.current_batch is not None)
+            retained = self.processing.requeue(has_current_batch=self.input.current_batch is not None)
             self.input.requeue_in_flight(is_crash=is_crash, sent_to_side_output=self.side_outputs.take_emitted())
             self.input.redeliver(retained)
 
     @override
     def release(self) -> object:
-        offload, self.offload = self.offload, None
-        return self.step.release() if offload is None else offload.close()
+        closed = self.processing.close()
+        return self.step.release() if closed is None else closed
 
     @override
     def finalize_pending(self, reason: ExitReason) -> None:
@@ -277,15 +254,14 @@ class StageProcess(SubscribingProcess):
         self.step.serve()
         if self.output is not None:
             self.output.collect()
-        if self.in_flight is not None:
-            self.in_flight.arrived()
+        self.processing.fill()
 
     @override
     def _reply(self, result: object) -> None:
         mail = self._current_envelope
         if result is None or mail is None or mail.method is not None:
             super()._reply(result)
-            self.failure_reporter.returned()
+            self.processing.outputs_claimed()
         else:
             super()._reply(None)
             self.take_returned("handle_info", result)
@@ -300,7 +276,7 @@ class StageProcess(SubscribingProcess):
                 self.emit_own(events)
             else:
                 self.emit_nowait(events)
-        self.failure_reporter.returned()
+        self.processing.outputs_claimed()
 
     def info(self, message: object) -> None:
         """Send a message behind all events that the stage holds now."""
@@ -328,7 +304,7 @@ class StageProcess(SubscribingProcess):
         """
         stage_output, owed = self._output, self.ledger.owed
         if self.input is not None and stage_output.is_acknowledged:
-            events = as_messages(list(self.failure_reporter.owned(events)))
+            events = as_messages(list(self.processing.owned(events)))
             add_pending(events)
         if not stage_output.is_closed:
             self.ledger.emitted(len(events))
@@ -428,6 +404,10 @@ class StageProcess(SubscribingProcess):
         """Whether the stage receives messages."""
         return self._input.is_acknowledged
 
+    def worked(self, seconds: float) -> None:
+        """Count work that was done off the loop."""
+        self.turns.worked(seconds)
+
     def clock(self) -> float:
         """Return the time in seconds."""
         return self.scheduler.clock()
@@ -454,7 +434,4 @@ class StageProcess(SubscribingProcess):
     def scale(self, limit: int) -> None:
         """Handle at most `limit` events, or batches, at a time from now on, in this life and the next ones."""
         self.concurrency = replace(self.concurrency, limit=limit)
-        if self.offload is not None:
-            self.offload.resize(limit)
-        if self.in_flight is not None:
-            self.in_flight.arrived()
+        self.processing.resize(limit)

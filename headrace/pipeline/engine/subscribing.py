@@ -14,7 +14,7 @@ from headrace.otp.process.mailbox import Envelope
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.scheduler import MORE, SLOW_CALLBACK_ADVICE, Scheduler
 from headrace.pipeline.demand.window import ManualWindow, Window
-from headrace.pipeline.engine.in_flight import SOURCE
+from headrace.pipeline.engine.units import UNIT
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import StageOutput
@@ -339,9 +339,9 @@ class SubscribingProcess(Process[Stage]):
 
     def source(self) -> SubscriptionHandle:
         """Return the subscription whose batch is being handled; of several, the one whose callback asks."""
-        source = SOURCE.get()
-        is_of_task = source is not None and source.consumer is self
-        return SubscriptionHandle(source if source is not None and is_of_task else self.started_from(), self)
+        unit = UNIT.get()
+        is_of_task = unit is not None and unit.source.consumer is self
+        return SubscriptionHandle(unit.source if unit is not None and is_of_task else self.started_from(), self)
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
         """Cancel a subscription, of either side."""

@@ -1,6 +1,6 @@
 """Checks that a stage class has the callback that its kind needs, and misspells none."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -11,6 +11,9 @@ from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, chec
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.stage import Stage
+
+HandlingStage = ProducerConsumer[object, object] | Consumer[object]
+"""A stage that takes events in."""
 
 _PREFIX: Final = "handle_"
 
@@ -34,6 +37,14 @@ def check_callback(first: object) -> None:
     for base in (ProducerConsumer, Consumer):
         if isinstance(first, base) and type(first).handle_events is base.handle_events:
             raise MissingCallback(first, "handle_events(self, events)")
+
+
+def own_handle_each(stage: HandlingStage) -> Callable[[list[object]], object] | None:
+    """Return the `handle_each` of a stage; None where its class has none of its own."""
+    if not isinstance(stage, ProducerConsumer):
+        return None
+    handle_each = stage.handle_each
+    return handle_each if is_overridden(handle_each, ProducerConsumer.handle_each) else None
 
 
 def _check_names(first: Stage, kind: type[Stage]) -> None:

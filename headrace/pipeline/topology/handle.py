@@ -375,7 +375,7 @@ class StageHandle(Generic[G_co]):
             raise DemandError("concurrency", concurrency, "a whole number, 1 or more")
         process = self._process("scale")
         input_of(process)
-        if process.in_flight is None:
+        if not process.processing.is_concurrent:
             why = "handles batches one after another: give it a concurrency above 1, or an executor, before the start"
             raise GraphError(self.name, why)
         process.scale(concurrency)

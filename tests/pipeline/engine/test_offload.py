@@ -9,6 +9,7 @@ import pytest
 from headrace.executors.errors import RemoteError
 from headrace.executors.protocol import RemoteTraceback
 from headrace.pipeline.engine.offload import Offload
+from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.stage.settings import Concurrency
 from tests.fakes import outside
 from tests.fakes.offloading import Offloads
@@ -29,10 +30,21 @@ class Halves(Offloads):
         return outside.halved_later
 
 
+class Owner:
+    """The process of the stage."""
+
+    name = "halves"
+    concurrency = Concurrency(1, "subprocess")
+    failure = PLAIN_FAILURE
+
+    def worked(self, seconds: float) -> None:
+        assert seconds > 0
+
+
 async def raised(work: Offload, event: object) -> list[Exception]:
     """Return what came of an event alone, and beside others."""
     with pytest.raises((RemoteError, outside.Sold)) as alone:
-        await work(event, None)
+        await work(event)
     before, among, after = await work.many([4, event, 6])
     assert (before.output, after.output) == ([2], [3])
     assert isinstance(alone.value, Exception)
@@ -44,7 +56,7 @@ async def test_an_error_is_of_the_same_class_whether_its_event_went_alone_or_bes
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    work = Offload(Halves(), "halves", Concurrency(1, "subprocess"), list[object]().append, emits=True)
+    work = Offload(Halves(), Owner())
     try:
         awkward, sold = await raised(work, 0), await raised(work, "rope")
     finally:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.engine.failed_units import dead_letter, failed_unit
-from headrace.pipeline.failure import FailurePolicy
+from headrace.pipeline.engine.failure_rules import FailureRules
+from headrace.pipeline.failure import FailedEvent, FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from tests.fakes.failing_stages import Aside
@@ -24,9 +24,9 @@ def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_
 
     aside, counts = Aside(), StageCounts("stage")
     messages = [Message(number, acknowledgement=Acknowledgement(lambda _: None)) for number in range(count)]
-    many = [failed_unit("stage", message, ValueError(), 1) for message in messages]
-    failure = FailurePolicy(dead_letter_handler=aside if is_kept else None, errors=errors)
-    outcome = asyncio.run(dead_letter(many, failure, counts))
+    failed = [FailedEvent("stage", message.data, ValueError(), 1, {}) for message in messages]
+    policy = FailurePolicy(dead_letter_handler=aside if is_kept else None, errors=errors)
+    outcome = asyncio.run(FailureRules(counts, policy).dead_letter(messages, failed))
     left = list(range(room, count))
     assert [one.data["event"] for one in gone if isinstance(one, Message)] == list(range(min(room, count)))
     assert [one.data for one in aside.kept] == (left if is_kept else [])

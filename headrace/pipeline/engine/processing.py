@@ -1,0 +1,478 @@
+"""Runs units of work, one after another or side by side: retry, timeout, order, dead letters, crashes."""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from functools import partial
+from itertools import islice, takewhile
+from typing import ClassVar, Final, Protocol, cast
+
+from typing_extensions import override
+
+from headrace.errors import CannotRetain
+from headrace.executors.errors import ExecutorError
+from headrace.pipeline.engine.failure_rules import FailureRules
+from headrace.pipeline.engine.offload import Offload, OffloadOwner
+from headrace.pipeline.engine.units import (
+    UNIT,
+    BatchUnit,
+    EachUnit,
+    EventHandler,
+    EventUnit,
+    Handler,
+    OffloadedUnit,
+    PendingResult,
+    Unit,
+)
+from headrace.pipeline.failure import PLAIN_FAILURE, FailurePolicy
+from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.subscription import Subscription
+from headrace.pipeline.message import Message, Outcome, acknowledge, as_messages
+from headrace.pipeline.stage.callbacks import HandlingStage, own_handle_each
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+
+
+class Retained:
+    """Messages that a stage keeps beyond the batch in which they came, until it releases them.
+
+    The source of each one waits; a released one is done once the outputs of the running callback have been claimed.
+    """
+
+    __slots__ = ("_messages", "_released")
+
+    def __init__(self) -> None:
+        self._messages: dict[int, Message[object]] = {}
+        self._released: list[object] = []
+
+    def retain(self, events: Sequence[object]) -> None:
+        """Keep the messages among `events`; one that is retained already stays so."""
+        for event in events:
+            if isinstance(event, Message) and id(event) not in self._messages:
+                event.acknowledgement.add(1)
+                self._messages[id(event)] = event
+
+    def release(self, events: Sequence[object]) -> None:
+        """Release the retained ones of `events`."""
+        for event in events:
+            message = self._messages.pop(id(event), None)
+            if message is not None:
+                self._released.append(message)
+
+    def outputs_claimed(self) -> None:
+        """Acknowledge the released messages: all their outputs have been claimed."""
+        if self._released:
+            released, self._released = self._released, []
+            acknowledge(released, Outcome.DONE)
+
+    def requeue(self, current: Sequence[object]) -> list[object]:
+        """Forget all messages, and return them, oldest first, to be delivered again; each has one pending descendant.
+
+        Messages in `current` are only released, and not returned.
+        """
+        known = {id(event) for event in current}
+        messages = [*self._released, *self._messages.values()]
+        self._released = []
+        self._messages = {}
+        acknowledge((message for message in messages if id(message) in known), Outcome.DONE)
+        return [message for message in messages if id(message) not in known]
+
+
+class Processing:
+    """Runs one unit after another: tries, retries failed events, dead-letters the rest, and acknowledges messages.
+
+    An exception of a callback is a crash, and acknowledges nothing: the events are then still in flight. With a
+    `FailurePolicy` that is not plain it fails the events that were handed over instead, and no event brings the stage
+    down.
+
+    Without a unit, outputs need not be known per event: `handle_events` is called directly, and failed events are only
+    counted.
+    """
+
+    is_concurrent: ClassVar[bool] = False
+    """Whether units run side by side."""
+
+    def __init__(self, counts: StageCounts, policy: FailurePolicy = PLAIN_FAILURE, unit: Unit | None = None) -> None:
+        """`unit` is used again for every batch."""
+        self._counts = counts
+        self._rules = FailureRules(counts, policy)
+        self._unit = unit
+        self._retained = Retained()
+
+    def around(self, handle_events: EventHandler) -> EventHandler:
+        """Return the function that takes batches: `handle_events` itself, or this object."""
+        return handle_events if self._unit is None else self
+
+    def __call__(self, events: list[object]) -> object:
+        """Handle a batch; return the outputs (None for a consumer), or an awaitable of them."""
+        unit = self._unit
+        if unit is None:
+            raise ValueError(events)
+        unit.start(as_messages(events) if unit.handler.is_acknowledged else events)
+        if len(events) == 1 and self._rules.is_poison(unit):
+            return self._ended(unit)
+        positions = range(len(events))
+        returned = self._rules.begin(unit, positions)
+        if returned is not None:
+            return PendingResult(returned, self._ended_later(unit, positions, returned))
+        return self._ended(unit) if unit.failures else self._finish(unit)
+
+    async def _ended_later(self, unit: Unit, positions: Sequence[int], returned: Awaitable[object]) -> object:
+        await self._rules.wait(unit, positions, returned)
+        ended = self._ended(unit) if unit.failures else self._finish(unit)
+        return await ended if inspect.isawaitable(ended) else ended
+
+    def _ended(self, unit: Unit) -> object:
+        """Return the outputs where failed events are discarded at once, or an awaitable of them."""
+        if not self._rules.is_plain:
+            return self._mended(unit)
+        self._rules.discard(unit)
+        return self._finish(unit)
+
+    async def _mended(self, unit: Unit) -> object:
+        await self._rules.mend(unit)
+        return self._finish(unit)
+
+    def _finish(self, unit: Unit) -> list[object] | None:
+        outputs = unit.finish()
+        self._retained.outputs_claimed()
+        return outputs if unit.handler.emits else None
+
+    def _current_unit(self) -> Unit | None:
+        """Return the unit whose callback runs, if there is one."""
+        return self._unit
+
+    def failed_at(self, position: int, error: BaseException) -> None:
+        """Called when one of the events that were handed over failed."""
+        unit = self._current_unit()
+        if unit is None:
+            self._counts.fail(error)
+        else:
+            unit.fail_at(position, error)
+
+    def failed(self, event: object, error: BaseException) -> None:
+        """Called when an event of the unit failed; another one, which the stage retained, is discarded."""
+        unit = self._current_unit()
+        if unit is not None and unit.fail(event, error):
+            return
+        self._counts.fail(error)
+        if isinstance(event, Message):
+            event.acknowledgement.add(1)
+            event.acknowledgement.end(Outcome.FAILED)
+
+    def failed_some(self, error: BaseException, count: int) -> None:
+        """Called when some events failed: where it is not known which ones, they are counted."""
+        unit = self._current_unit()
+        if unit is None or not unit.fail_some(error, count):
+            self._counts.fail(error, count)
+
+    def owned(self, events: Sequence[object]) -> Sequence[object]:
+        """Return events that callbacks emit beside their outputs, so that the running unit waits for them."""
+        unit = self._current_unit()
+        return events if unit is None else unit.owned(events)
+
+    def retain(self, events: Sequence[object]) -> None:
+        """Keep messages beyond the current batch. Plain events keep no source waiting. Raises `CannotRetain`."""
+        if self._unit is None:
+            return
+        if self._unit.has_data_alone:
+            raise CannotRetain(self._counts.stage, has_data_alone=True)
+        self._retained.retain(events)
+
+    def release(self, events: Sequence[object]) -> None:
+        """Release messages, once the outputs of the running callback have been claimed."""
+        self._retained.release(events)
+
+    def outputs_claimed(self) -> None:
+        """Called when the outputs of a callback beside `handle_events` have been claimed."""
+        self._retained.outputs_claimed()
+
+    def requeue(self, *, has_current_batch: bool) -> list[object]:
+        """Forget the retained messages, and return them, without the batch that is still in flight."""
+        return self._retained.requeue(self._unit.events if has_current_batch and self._unit is not None else [])
+
+    def is_current(self) -> bool:
+        """Return whether the present task is one of those in which units run side by side."""
+        return False
+
+    def fill(self) -> None:
+        """Start units for the events that have come meanwhile, as far as there is room."""
+
+    def resize(self, limit: int) -> None:
+        """Change how many units run at a time."""
+
+    def close(self) -> Awaitable[None] | None:
+        """End the threads and OS processes."""
+        return None
+
+
+class ProcessingOwner(OffloadOwner, Protocol):
+    """The process of a stage that handles events: it gives more of them while there is room, and takes the outputs."""
+
+    counts: StageCounts
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether it takes in messages."""
+
+    def more(self) -> list[object] | None:
+        """Take one more batch, and return it; None when there is none for now, or something else is due."""
+
+    def started_from(self) -> Subscription:
+        """Return the subscription of the batch that was taken last, or is just being taken."""
+
+    def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
+        """Emit outputs, and account for the events at `positions`, the last of which took `seconds`."""
+
+    def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
+        """Return a coroutine for a task of its own whose steps count as work of the stage."""
+
+    def clock(self) -> float:
+        """Return the time in seconds."""
+
+
+_TASK: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("task", default=None)
+"""The task that runs units side by side with others; tasks that a callback starts there have another."""
+
+
+class Interrupted(Exception):
+    """Carries a KeyboardInterrupt or SystemExit out of a task, for asyncio would raise them through the event loop."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class ConcurrentProcessing(Processing):
+    """Runs as many units at a time as the stage's concurrency says, in tasks, and takes more while there is room.
+
+    It emits outputs in the order of the events, or as they come. A crash of one unit ends the others: their events are
+    still in flight. Events that are delivered again after a crash run alone, so that the next crash hits no other.
+    """
+
+    is_concurrent: ClassVar[bool] = True
+
+    def __init__(self, owner: ProcessingOwner, handler: Handler, make: Callable[[Handler], Unit]) -> None:
+        """`make` makes a unit: of one event, or a `BatchUnit`."""
+        super().__init__(owner.counts, owner.failure)
+        self._owner = owner
+        self._handler = handler
+        self._make = make
+        self._waiting: deque[Unit] = deque()
+        self._in_order: deque[Unit] = deque()
+        """Units that are not over, and those behind them, where the outputs keep their order."""
+        self._next_position = 0
+        self._running = 0
+        self._is_alone = False
+        self._group: asyncio.TaskGroup | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._cancelled: asyncio.CancelledError | None = None
+        self._has_crashed = False
+
+    @override
+    def around(self, handle_events: EventHandler) -> EventHandler:
+        return self
+
+    @override
+    def __call__(self, events: list[object]) -> object:
+        self._cancelled = None
+        self._is_alone = False
+        self._waiting.clear()
+        self._in_order.clear()
+        self._next_position = 0
+        self._take(events)
+        return self._run()
+
+    def _take(self, events: list[object]) -> None:
+        """Make units of a batch; its events have the next positions of those in flight."""
+        source, is_ordered = self._owner.started_from(), self._owner.concurrency.is_ordered
+        if self._handler.is_acknowledged:
+            events = as_messages(events)
+        for part in [list(events)] if self._make is BatchUnit else [[event] for event in events]:
+            unit = self._make(self._handler)
+            unit.start(part)
+            unit.source = source
+            first, self._next_position = self._next_position, self._next_position + len(part)
+            unit.in_flight_positions = range(first, self._next_position)
+            self._waiting.append(unit)
+            if is_ordered:
+                self._in_order.append(unit)
+
+    async def _run(self) -> list[object] | None:
+        self._task = asyncio.current_task()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._start_units(group)
+        except BaseExceptionGroup as errors:
+            for error in errors.exceptions:
+                if isinstance(error, Interrupted):
+                    raise error.error from None
+            raise errors.exceptions[0] from None
+        finally:
+            self._group = None
+        if self._cancelled is not None:
+            raise self._cancelled
+        return [] if self._handler.emits else None
+
+    @override
+    def fill(self) -> None:
+        if self._group is not None and self._running:
+            self._start_units(self._group)
+
+    def _start_units(self, group: asyncio.TaskGroup) -> None:
+        while self._running < self._owner.concurrency.limit:
+            units = self._next(self._running)
+            if not units:
+                return
+            self._running += 1
+            group.create_task(self._owner.measured(partial(self._guarded, units)))
+
+    def _next(self, others: int) -> list[Unit]:
+        """Return the units to run next while `others` do: one, or more for one call of an OS process; none for now.
+
+        A unit that was delivered again after a crash waits until no other runs, and then runs alone.
+        """
+        if self._is_alone or self._is_stopping():
+            return []
+        if not self._waiting:
+            events = self._owner.more()
+            if events is None:
+                return []
+            self._take(events)
+        if self._waiting[0].is_redelivered:
+            self._is_alone = not others
+            return [] if others else [self._waiting.popleft()]
+        offload = self._handler.offload
+        if offload is None:
+            return [self._waiting.popleft()]
+        count = offload.events_per_call(len(self._waiting))
+        first = takewhile(lambda unit: not unit.is_redelivered, islice(self._waiting, count))
+        return [self._waiting.popleft() for _ in list(first)]
+
+    def _is_stopping(self) -> bool:
+        """Return whether a unit has crashed, or all are cancelled: what starts now would be lost with them."""
+        is_cancelled = self._cancelled is not None or (self._task is not None and self._task.cancelling() > 0)
+        return is_cancelled or self._has_crashed
+
+    async def _guarded(self, units: list[Unit]) -> None:
+        _TASK.set(asyncio.current_task())
+        try:
+            await self._run_units(units)
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
+        except BaseException as error:
+            self._has_crashed = True
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise Interrupted(error) from error
+            raise
+        finally:
+            self._running -= 1
+        if self._group is not None:
+            self._start_units(self._group)
+
+    async def _run_units(self, units: list[Unit]) -> None:
+        """Run units, and the next ones again and again, as long as there are any."""
+        while units:
+            since = self._owner.clock()
+            if len(units) == 1:
+                await self._run_unit(units[0])
+            else:
+                await self._run_together(units)
+            self._complete(units, self._owner.clock() - since)
+            was_alone, self._is_alone = self._is_alone, False
+            units = [] if self._running > self._owner.concurrency.limit else self._next(self._running - 1)
+            if was_alone and units:
+                self.fill()
+
+    async def _run_unit(self, unit: Unit) -> None:
+        UNIT.set(unit)
+        positions = range(len(unit.events))
+        if len(positions) != 1 or not self._rules.is_poison(unit):
+            returned = self._rules.begin(unit, positions)
+            if returned is not None:
+                await self._rules.wait(unit, positions, returned)
+        if unit.failures:
+            await self._rules.mend(unit)
+
+    async def _run_together(self, units: Sequence[Unit]) -> None:
+        """Run units of one event each by one call of an OS process; each that fails is retried by itself.
+
+        Where the OS process dies, or cannot do it, each is tried by itself: so only the one that causes it fails.
+        """
+        offload = self._handler.offload
+        try:
+            results = (
+                []
+                if offload is None
+                else await offload.many([unit.data for unit in cast("Sequence[EventUnit]", units)])
+            )
+        except ExecutorError:
+            self._counts.redelivered += len(units)
+            for unit in units:
+                await self._run_unit(unit)
+            return
+        for unit, result in zip(units, results, strict=True):
+            if result.error is None:
+                unit.take(range(1), result.output)
+            else:
+                unit.failures[0] = result.error
+                UNIT.set(unit)
+                await self._rules.mend(unit)
+
+    def _complete(self, units: Sequence[Unit], seconds: float) -> None:
+        """Pass on the outputs of finished units; in order, those of units behind one that runs have to wait."""
+        for unit in units:
+            unit.is_over = True
+        if self._owner.concurrency.is_ordered:
+            units = []
+            while self._in_order and self._in_order[0].is_over:
+                units.append(self._in_order.popleft())
+        outputs = [output for unit in units for output in unit.finish()]
+        self._owner.over([position for unit in units for position in unit.in_flight_positions], outputs, seconds)
+
+    @override
+    def _current_unit(self) -> Unit | None:
+        return UNIT.get()
+
+    @override
+    def retain(self, events: Sequence[object]) -> None:
+        raise CannotRetain(self._counts.stage)
+
+    @override
+    def is_current(self) -> bool:
+        return self._group is not None and _TASK.get() is asyncio.current_task()
+
+    @override
+    def resize(self, limit: int) -> None:
+        if self._handler.offload is not None:
+            self._handler.offload.resize(limit)
+        self.fill()
+
+    @override
+    def close(self) -> Awaitable[None] | None:
+        return None if self._handler.offload is None else self._handler.offload.close()
+
+
+def processing_of(owner: ProcessingOwner, stage: HandlingStage) -> Processing:
+    """Return what runs the events of a stage, as its settings say and its edges need."""
+    policy, how = owner.failure, owner.concurrency
+    handler = Handler(
+        owner.name,
+        policy,
+        stage.handle_events,
+        own_handle_each(stage),
+        stage.one_to_one,
+        stage.takes_messages,
+        owner.is_acknowledged,
+        isinstance(stage, ProducerConsumer),
+        None if how.mode == "inline" else Offload(stage, owner),
+    )
+    if not how.is_plain:
+        make = BatchUnit if not stage.per_event else EventUnit if how.mode == "inline" else OffloadedUnit
+        return ConcurrentProcessing(owner, handler, make)
+    if not owner.is_acknowledged and policy.is_plain:
+        return Processing(owner.counts, policy)
+    return Processing(owner.counts, policy, EachUnit(handler) if stage.per_event else BatchUnit(handler))
