@@ -24,7 +24,7 @@ from headrace.http.access import (
     send_answer,
 )
 from headrace.http.address import Address, bind, port_of
-from headrace.http.server import NO_MORE, HttpLimits, HttpServer
+from headrace.http.server import NO_MORE, REQUESTS, HttpLimits, HttpServer
 from headrace.pipeline.message import Acknowledgement, Message, Outcome
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Producer
 from headrace.stages.files.decoders import (
@@ -278,7 +278,7 @@ class ReceiveHttp(Producer[object], StageType):
         self._is_draining = False
         self._sizes = RecentSizes()
         self._body_bytes = 0
-        self._answered: Callable[[tuple[str, ...]], bool]
+        self._requests: Family
         self._bodies: Family
         self._server: HttpServer | None = None
         self.emits_messages = options.answer == "done"
@@ -297,7 +297,7 @@ class ReceiveHttp(Producer[object], StageType):
     @override
     async def init(self) -> None:
         self._server = HttpServer(self._respond, self._options.limits(), self.metrics, has_date=False)
-        self._answered = self._server.requests.add
+        self._requests = self.metrics.declare(REQUESTS)
         self._bodies = self.metrics.declare(BODIES)
         sockets = bind(self._options.listen, asks_token=self._options.token is not None)
         self.port = port_of(sockets[0])
@@ -330,7 +330,7 @@ class ReceiveHttp(Producer[object], StageType):
             answer = await self._answer(body) if isinstance(body, bytes) else body
         elif b"expect" in headers_of(scope):
             answer = HttpAnswer(answer.status, answer.text, (*answer.headers, CLOSE))  # the body may never come
-        self._answered((str(answer.status),))
+        self._requests.add((str(answer.status),))
         await send_answer(send, answer)
 
     async def _body(self, receive: Receive) -> bytes | HttpAnswer | None:

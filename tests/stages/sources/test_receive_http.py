@@ -375,6 +375,28 @@ async def test_requests_that_come_in_one_piece_are_answered_in_order() -> None:
         assert collect.events[-1] == 2
 
 
+async def test_a_client_that_sends_no_more_is_answered_to_the_end() -> None:
+    later = Later()
+    source = receive(answer="done")
+    topology, _ = chain(source, later)
+    async with topology, raw(source) as (reader, writer):
+        writer.write((SENT + b"Content-Length: 1\r\n\r\n1") * 3)
+        writer.write_eof()
+        await until(lambda: topology.snapshot().stages[0].events_sent == 1)
+        later.may.set()
+        assert (await reader.read()).count(b"HTTP/1.1 200 ") == 3
+
+
+async def test_a_refused_request_leaves_its_connection_open() -> None:
+    source = receive()
+    async with running(source) as (_, collect, _), raw(source) as (reader, writer):
+        writer.write(SENT.replace(b"/events", b"/other") + b"Content-Length: 3\r\n\r\n1")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"23" + SENT + b"Connection: close\r\nContent-Length: 1\r\n\r\n7")
+        assert b"HTTP/1.1 202 " in await reader.read()
+        await until(lambda: collect.events == [7])
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
