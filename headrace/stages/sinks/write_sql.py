@@ -52,7 +52,7 @@ class WriteSql(Consumer[object], StageType):
     """Writes each batch in one transaction; its events are done when it is committed.
 
     A row that the database refuses fails its event alone. At the start the stage waits until PostgreSQL can be reached.
-    Later a database that cannot be used crashes the stage, or, with `retry`, is tried again.
+    Later a database that cannot be used crashes the stage, and its batch is lost unless `retry` repeats it.
     """
 
     Options: ClassVar[type[BaseModel]] = WriteSqlOptions

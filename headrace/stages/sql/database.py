@@ -28,7 +28,7 @@ class DatabaseUnreachable(DatabaseFailed):
     """A database does not answer, or is starting: a later attempt may succeed."""
 
     def __init__(self, database: str, why: str) -> None:
-        super().__init__(database, why, "it is tried again; see that it runs and can be reached")
+        super().__init__(database, why, "see that it runs and can be reached")
 
 
 class RowRefused(StageError):

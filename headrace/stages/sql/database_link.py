@@ -67,7 +67,7 @@ class DatabaseLink:
         try:
             refused = await self._database.write(insert, rows)
         except DatabaseFailed as error:
-            self._failed(error)
+            self._failed(error, "stage %r cannot write, and its batch fails unless `retry` repeats it: %s")
             raise
         self._went_through()
         return refused
@@ -104,14 +104,15 @@ class DatabaseLink:
             raise
         self._went_through()
 
-    def _failed(self, error: DatabaseFailed) -> None:
+    def _failed(self, error: DatabaseFailed, text: str = "stage %r waits: %s") -> None:
+        """Set the status; log `text` at the begin of an outage."""
         self._status.down(error)
         if not isinstance(error, DatabaseUnreachable):
             return
         self._attempts += 1
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
-            LOG.warning("stage %r waits: %s", self._stage, error)
+            LOG.warning(text, self._stage, error)
 
     def _went_through(self) -> None:
         self._was_reached = True
