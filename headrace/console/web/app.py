@@ -29,7 +29,7 @@ from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
 _AT_WORK: Final = frozenset({"running", "completed"})
-"""The states of a healthy stage while its pipeline runs: one source may complete before another."""
+"""The states of a healthy stage, and of a healthy pipeline: one source may complete before another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ def readiness(
     is_trusted: bool,
     redactor: Callable[[str], str] = str,
 ) -> Readiness:
-    """Return the readiness of a pipeline: ready when it runs and every stage is running or completed.
+    """Return the readiness of a pipeline: ready when it runs or has completed, and no stage of it has failed.
 
-    It is "degraded", and not ready, while a stage stalls, which `stalls` names in a sentence, and while a connection of
-    a stage is down.
+    A run that has completed and stays, as with `--forever`, is ready: an orchestrator would wait for it otherwise. A
+    running pipeline is "degraded", and not ready, while a stage stalls, which `stalls` names in a sentence, and while a
+    connection of a stage is down.
 
     A client that is not trusted sees only the class of an error, since its sentence may hold data; `redactor` hides
     secrets for all clients.
@@ -62,14 +63,15 @@ def readiness(
     is_connected = all(one.is_up for stage in stages for one in stage.connections)
     shown_state = "degraded" if state == "running" and (stalls or not is_connected) else state
     shown = [_stage(stage, redactor, is_trusted=is_trusted) for stage in stages]
+    is_ready = shown_state in _AT_WORK and at_work
     body = {
-        "ready": shown_state == "running" and at_work,
+        "ready": is_ready,
         "pipeline": name,
         "state": shown_state,
         "stalls": stalls,
         "stages": shown,
     }
-    return Readiness(shown_state == "running" and at_work, body)
+    return Readiness(is_ready, body)
 
 
 def with_jobs(

@@ -24,6 +24,8 @@ def snapshot(stall: Stall | None) -> TopologySnapshot:
         ("running", STALL, False, "degraded"),
         ("draining", STALL, False, "draining"),
         ("failed", None, False, "failed"),
+        ("completed", None, True, "completed"),
+        ("drained", None, False, "drained"),
     ],
 )
 def test_a_stage_that_holds_the_others_degrades_a_running_pipeline(

@@ -192,6 +192,9 @@ def test_a_finite_run_that_is_to_go_on_for_ever_can_be_scraped_until_a_signal(tm
         )
         while wanted not in ask(f"{url}/metrics")[1]:
             assert command.process.poll() is None
+        while '"state":"completed"' not in ask(f"{url}/ready")[1]:
+            assert command.process.poll() is None
+        assert ask(f"{url}/ready")[0] == 200
         command.process.send_signal(signal.SIGTERM)
         code, _, stderr = command.end()
     assert code == 0
