@@ -226,9 +226,9 @@ class MemoryStore(JobStore):
 
     @override
     async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
-        now, change = self.now(), transitions.CHANGES[what]
+        now = self.now()
         with self._lock:
-            changed = [job for job in self._matching(which) if change(job, now)]
+            changed = [job for job in self._matching(which) if transitions.change(job, what, now)]
             if what == "delete":
                 self._delete(job.id for job in changed)
         if what != "delete":

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 from headrace.jobs.errors import NotJson
 from headrace.jobs.job import (
-    ENDED,
+    INCOMPLETE,
+    STATES,
     AttemptCancelled,
     AttemptCompleted,
     AttemptFailed,
@@ -18,6 +19,7 @@ from headrace.jobs.job import (
     JobAck,
     JobError,
     JobOutcome,
+    JobState,
     NewJob,
     after,
 )
@@ -145,59 +147,33 @@ def _fail(job: Job, outcome: AttemptFailed | AttemptCancelled, now: datetime) ->
         job.state, job.scheduled_at = "retryable", after(now, outcome.retry_seconds)
 
 
-def cancel(job: Job, now: datetime) -> bool:
-    """Cancel a job that has not ended; return whether it changed, as the next functions do."""
-    if job.state in ENDED:
+def change(job: Job, what: StoreChange, now: datetime) -> bool:
+    """Change a job if its state allows it; return whether it does. The caller deletes a job."""
+    if job.state not in _ALLOWED[what]:
         return False
-    job.state, job.cancelled_at = "cancelled", now
+    if what == "cancel":
+        job.state, job.cancelled_at = "cancelled", now
+    elif what in {"retry", "run_now"}:
+        job.state, job.scheduled_at = "available", now
+    elif what == "release":
+        job.state = "scheduled" if job.scheduled_at > now else "available"
+    elif what == "suspend":
+        job.state = "suspended"
+    if what in {"retry", "suspend"}:  # it may have ended, and runs once more
+        job.max_attempts = max(job.max_attempts, job.attempt + 1)
+        job.completed_at = job.cancelled_at = job.discarded_at = None
+        job.meta = merged(job.meta, {"crashes": None})
     return True
 
 
-def retry(job: Job, now: datetime) -> bool:
-    """Make a job available that is neither available nor executing."""
-    if job.state in {"available", "executing"}:
-        return False
-    job.state, job.scheduled_at, job.max_attempts = "available", now, max(job.max_attempts, job.attempt + 1)
-    job.completed_at = job.cancelled_at = job.discarded_at = None
-    job.meta = merged(job.meta, {"crashes": None})
-    return True
-
-
-def run_now(job: Job, now: datetime) -> bool:
-    """Make a scheduled or retryable job available."""
-    if job.state not in {"scheduled", "retryable"}:
-        return False
-    job.state, job.scheduled_at = "available", now
-    return True
-
-
-def release(job: Job, now: datetime) -> bool:
-    """Make a suspended job available, or scheduled when its time is yet to come."""
-    if job.state != "suspended":
-        return False
-    job.state = "scheduled" if job.scheduled_at > now else "available"
-    return True
-
-
-def suspend(job: Job, now: datetime) -> bool:  # noqa: ARG001 - as all changes are
-    """Suspend a job that does not execute."""
-    if job.state in {"suspended", "executing"}:
-        return False
-    job.state, job.max_attempts = "suspended", max(job.max_attempts, job.attempt + 1)
-    job.completed_at = job.cancelled_at = job.discarded_at = None
-    job.meta = merged(job.meta, {"crashes": None})
-    return True
-
-
-CHANGES: Final[Mapping[StoreChange, Callable[[Job, datetime], bool]]] = {
-    "cancel": cancel,
-    "retry": retry,
-    "run_now": run_now,
-    "release": release,
-    "suspend": suspend,
-    "delete": lambda job, _: job.state != "executing",
+_ALLOWED: Final[Mapping[StoreChange, frozenset[JobState]]] = {
+    "cancel": INCOMPLETE,
+    "retry": frozenset(STATES) - {"available", "executing"},
+    "run_now": frozenset({"scheduled", "retryable"}),
+    "release": frozenset({"suspended"}),
+    "suspend": frozenset(STATES) - {"suspended", "executing"},
+    "delete": frozenset(STATES) - {"executing"},
 }
-"""The changes of jobs; each returns whether it changed the job, or, to delete it, whether it may be deleted."""
 
 
 def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
@@ -206,8 +182,7 @@ def rescue(job: Job, now: datetime, *, is_crash: bool) -> None:
     if is_crash:
         job.meta = {**job.meta, "crashes": crashes}
     if is_crash and crashes >= CRASH_LIMIT:
-        job.errors = [*job.errors, JobError(job.attempt, now, CRASH_REASON)]
-        job.state, job.discarded_at = "discarded", now
+        _discard(job, CRASH_REASON, now)
     else:
         job.state, job.attempt = "available", max(job.attempt - 1, 0)
 
@@ -219,7 +194,11 @@ def is_exhausted(job: Job) -> bool:
 
 def discard_exhausted(job: Job, now: datetime) -> None:
     """Discard a job without an attempt left."""
-    job.errors = [*job.errors, JobError(job.attempt, now, EXHAUSTED_REASON)]
+    _discard(job, EXHAUSTED_REASON, now)
+
+
+def _discard(job: Job, reason: str, now: datetime) -> None:
+    job.errors = [*job.errors, JobError(job.attempt, now, reason)]
     job.state, job.discarded_at = "discarded", now
 
 
