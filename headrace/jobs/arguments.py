@@ -1,4 +1,4 @@
-"""Arguments: bound, checked, to JSON and back."""
+"""Arguments of workers: binds a call to parameters, checks the values, and converts them to JSON and back."""
 
 import inspect
 import json
@@ -20,20 +20,20 @@ from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import RunningJob, current_job
 
 _CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-"""So that bytes of any kind are kept; types with a config of their own keep that."""
+"""Keeps any bytes. Types with a config of their own use that."""
 
 _ALIKE: Final = (list, tuple, AbstractSet, Mapping)
-"""What may come back as another class of its kind: a sequence as a list, a mapping as a dict."""
+"""Types whose values may come back as another class of their kind: a tuple as a list, a mapping as a dict."""
 
 
 _OPEN: Final = frozenset({"dict", "list", "tuple", "set", "frozenset", "generator"})
-"""The types of pydantic's core schemas that take anything where they name no items."""
+"""The types of pydantic's core schemas that accept any items if they have no schema of items."""
 
 _ITEMS: Final = frozenset({"items_schema", "values_schema"})
 
 
 class CodecError(Exception):
-    """A value does not fit its annotation: the steps to it, what was found, and why not, as the end of a sentence."""
+    """A value does not fit its annotation: its path, the value, and the reason, as the end of a sentence."""
 
     def __init__(self, path: tuple[int | str, ...], found: object, why: str) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class CodecError(Exception):
 
 
 class Codec:
-    """Of one annotation. Raises pydantic's own error for one that it cannot handle."""
+    """Converts the values of one annotation. Raises pydantic's own error for an annotation that it cannot handle."""
 
     def __init__(self, hint: Any) -> None:
         self._choices = _choices(hint)
@@ -56,7 +56,7 @@ class Codec:
         self._has_any = _has_any(self._adapter.core_schema)
 
     def encoded(self, value: object) -> object:
-        """Return `value` as JSON. Raises `CodecError` when it does not fit, or would come back as something else."""
+        """Return `value` as JSON. Raises `CodecError` if it does not fit, or would come back as another value."""
         if isinstance(value, str) and not is_json(value):
             broken = ", which is broken text: it cannot be written as UTF-8"
             raise CodecError((), value, broken)
@@ -79,7 +79,7 @@ class Codec:
         raise unfit
 
     def decoded(self, value: object) -> object:
-        """Return what a JSON value means. Raises `CodecError` when it does not fit."""
+        """Return the value of a JSON value. Raises `CodecError` if it does not fit."""
         try:
             return self._adapter.validate_json(json.dumps(value))
         except ValidationError as error:
@@ -87,14 +87,14 @@ class Codec:
         raise unfit
 
     def _unfit(self, value: object, error: ValidationError) -> CodecError:
-        """Return what is wrong; of several choices pydantic says why each does not fit, which is no sentence."""
+        """Return the error. For a union it names the choices, since pydantic has one error for each of them."""
         if self._choices:
             return CodecError((), value, f", and must be one of {', '.join(self._choices)}")
         return _first(error)
 
 
 def _has_any(schema: object) -> bool:
-    """Return whether an annotation leaves a part of the values open, as Any, a bare dict and a bare list do."""
+    """Return whether an annotation accepts any value somewhere, as Any, a bare dict and a bare list do."""
     waiting = [schema]
     while waiting:
         one = waiting.pop()
@@ -109,7 +109,7 @@ def _has_any(schema: object) -> bool:
 
 
 def _first_change(before: object, after: object) -> CodecError | None:
-    """Return the first part of a value that came back as another one, or None. A tuple may come back as a list."""
+    """Return an error for the first part of a value that came back as another one. A tuple may come back as a list."""
     waiting: list[tuple[tuple[int | str, ...], object, object]] = [((), before, after)]
     while waiting:
         path, one, back = waiting.pop()
@@ -126,7 +126,7 @@ def _first_change(before: object, after: object) -> CodecError | None:
 
 
 def _changed(path: tuple[int | str, ...], before: object, after: object) -> CodecError:
-    """Return the refusal of a value that would come back as another one."""
+    """Return the error of a value that would come back as another one."""
     if isinstance(before, float) and not math.isfinite(before):
         return CodecError(path, before, ", which no JSON can hold: send None or a text in its place")
     why = f", and would come back as {type(after).__name__}: annotate the parameter with its very type"
@@ -134,15 +134,15 @@ def _changed(path: tuple[int | str, ...], before: object, after: object) -> Code
 
 
 def shown(value: object) -> str:
-    """Return the beginning of how a value is written, or its class where `repr` raises: it is nested too deep, say."""
+    """Return the start of the `repr` of a value, or its class if that raises, as for a value nested too deep."""
     try:
         return f"{value!r:.100}"
-    except Exception:  # noqa: BLE001 - a `__repr__` of a user's class may raise anything
+    except Exception:  # noqa: BLE001 - the `__repr__` of a user's class may raise any error
         return f"a {type(value).__name__}"
 
 
 def _choices(hint: Any) -> list[str]:
-    """Return the names of what a union allows, or nothing where there is no choice."""
+    """Return the names of the types in a union; an empty list if there is no choice."""
     if get_origin(hint) not in {Union, UnionType}:
         return []
     names = [getattr(one, "__name__", str(one)) for one in get_args(hint)]
@@ -150,7 +150,7 @@ def _choices(hint: Any) -> list[str]:
 
 
 def is_json(value: object) -> bool:
-    """Return whether text or a number is fit for JSON: not broken, and finite."""
+    """Return whether a text or a number fits JSON: valid UTF-8, and finite."""
     if isinstance(value, float):
         return math.isfinite(value)
     if not isinstance(value, str) or value.isascii():
@@ -163,7 +163,7 @@ def is_json(value: object) -> bool:
 
 
 def _first(error: ValidationError) -> CodecError:
-    """Return the first thing that is wrong; others show when that is mended."""
+    """Return the first error."""
     first: ErrorDetails = error.errors(include_url=False)[0]
     if first["type"] == "missing":
         return CodecError(first["loc"][:-1], first["input"], f", and lacks {first['loc'][-1]!r}")
@@ -176,44 +176,41 @@ def _first(error: ValidationError) -> CodecError:
 
 
 _PLAIN: Final = frozenset({int, str, bool, float})
-"""What needs no codec where the value is of the very class: it is JSON already."""
+"""Types whose exact instances need no codec: they are JSON already."""
 
 _ANSWERS: Final = frozenset({Snooze, Cancel, Discard})
 
 _SURE: Final = frozenset({int, bool})
-"""Of those, what is JSON whatever the value: of the others nan and broken text are not."""
+"""Types of these whose every value is JSON; a float may be nan, and a text broken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shape:
-    """What the signature says, worked out once."""
+    """The signature of a function, read once."""
 
     positional: tuple[str, ...]
-    """Parameters that may be given by place, in order; the running job is none of them."""
+    """Parameters that may be positional, in order, without the running job."""
     positional_only: tuple[str, ...]
-    """Parameters that the function takes by place alone."""
+    """Positional-only parameters."""
     defaults: Mapping[str, object]
     required: frozenset[str]
     plain: Mapping[str, type]
     codecs: Mapping[str, Codec]
     others: Codec | None
-    """Of `**others`, when the function has that."""
+    """The codec of `**others`, if the function has that."""
     running: str | None
-    """The parameter that is given the running job."""
+    """The parameter that gets the running job."""
     needs_running: bool
     """Whether that parameter has no default."""
     is_bare: bool
-    """Whether it may be called with nothing at all."""
+    """Whether it may be called without arguments."""
 
 
 class Arguments:
-    """How one function is called, by whoever enqueues and by whoever runs. Its annotations are read at first use."""
+    """Converts the arguments of one function, to enqueue it and to run it. Reads annotations at first use."""
 
     def __init__(self, function: Callable[..., object], worker: str, *, is_secret: bool = False) -> None:
-        """`is_secret`: no sentence about an argument says its value.
-
-        Raises `BadWorker` for a function whose arguments have no names.
-        """
+        """With `is_secret`, no error shows a value. Raises `BadWorker` for a function with `*args`."""
         self._function = function
         self._worker = worker
         self._is_secret = is_secret
@@ -222,18 +219,18 @@ class Arguments:
 
     @property
     def are_many(self) -> bool:
-        """Whether it may be given more than one; the running job is none of them."""
+        """Whether a call may have more than one argument, without the running job."""
         shape = self._kept or self._shape()
         return len(shape.codecs) > 1 or shape.others is not None
 
     def check(self) -> None:
-        """Read the annotations now. Raises `BadWorker` for one that names nothing, or that no JSON can hold."""
+        """Read the annotations now. Raises `BadWorker` for unknown names, and for types that JSON cannot hold."""
         self._shape()
 
     def result_codec(self) -> Codec:
-        """Return what makes the function's result JSON and back. Raises `BadWorker` for one that no JSON can hold.
+        """Return the codec of the function's result, without the answers that it may give in place of a result.
 
-        The answers that it may give in place of a result are none.
+        Raises `BadWorker` for a type that JSON cannot hold.
         """
         hint = _hints(self._function, self._worker).get("return", Any)
         if get_origin(hint) in {Union, UnionType}:
@@ -242,9 +239,9 @@ class Arguments:
         return _codec_of(self._worker, "result", hint)
 
     def bound(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
-        """Return the call's arguments by parameter name, as JSON values; defaults left out stay left out.
+        """Return the arguments of a call by parameter name, as JSON values, without defaults.
 
-        Raises `BadArguments` for a call that the function would refuse, and for a value that does not fit.
+        Raises `BadArguments` for a call that the function would not accept, and for a value that does not fit.
         """
         shape = self._kept or self._shape()
         if shape.is_bare and not args and not kwargs:
@@ -262,15 +259,15 @@ class Arguments:
         for name, value in values.items():
             kind = plain.get(name)
             if type(value) is not kind or not (kind in _SURE or is_json(value)):
-                values[name] = self._encoded(shape, name, value)
+                values[name] = self._converted(shape, name, value, Codec.encoded)
         return values
 
     def completed(
         self, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> tuple[Sequence[object], Mapping[str, object]]:
-        """Return a call made here and now, with the running job put in where the function needs one and has none.
+        """Return the arguments of a direct call, with the running job added if the function needs it.
 
-        Raises `NoRunningJob` where none runs.
+        Raises `NoRunningJob` if no job runs.
         """
         shape = self._kept or self._shape()
         running = shape.running
@@ -283,8 +280,8 @@ class Arguments:
         return args[:count], {**named, **kwargs, running: current_job()}
 
     def bound_of(self, entry: object) -> dict[str, object]:
-        """Do the same for arguments that stand in a tuple, in order, or in a mapping, by name."""
-        if type(entry) is dict or isinstance(entry, Mapping):  # the first is a fifth of the second
+        """Bind arguments in a tuple, in order, or in a mapping, by name, as `bound` does."""
+        if type(entry) is dict or isinstance(entry, Mapping):  # the first check takes a fifth of the second
             return self.bound((), entry)
         if isinstance(entry, list | tuple):
             return self.bound(entry, {})
@@ -294,9 +291,9 @@ class Arguments:
     def restored(
         self, args: Mapping[str, object], running: RunningJob | None
     ) -> tuple[list[object], dict[str, object]]:
-        """Return what to call the function with, by place and by name: `args` as its annotations have them.
+        """Decode the args of a job; return the positional and the named arguments for the function.
 
-        Raises `BadArguments` for args that do not fit, or do not fit any more.
+        Raises `BadArguments` for args that do not fit, or no longer fit.
         """
         shape = self._kept or self._shape()
         if shape.is_bare and not args:
@@ -306,7 +303,9 @@ class Arguments:
         values: dict[str, object] = {}
         plain = shape.plain
         for name, value in args.items():
-            values[name] = value if type(value) is plain.get(name) else self._decoded(shape, name, value)
+            values[name] = (
+                value if type(value) is plain.get(name) else self._converted(shape, name, value, Codec.decoded)
+            )
         if shape.running is not None:
             values[shape.running] = running
         positional = [values.pop(name, shape.defaults.get(name)) for name in shape.positional_only]
@@ -334,18 +333,10 @@ class Arguments:
         advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(known) or 'none'}"
         raise self._error(name, f"is no parameter of it: {advice}")
 
-    def _encoded(self, shape: _Shape, name: str, value: object) -> object:
+    def _converted(self, shape: _Shape, name: str, value: object, convert: Callable[[Codec, object], object]) -> object:
         codec = self._codec(shape, name)
         try:
-            return codec.encoded(value)
-        except CodecError as unfit:
-            error = self._unfit(name, unfit)
-        raise error
-
-    def _decoded(self, shape: _Shape, name: str, value: object) -> object:
-        codec = self._codec(shape, name)
-        try:
-            return codec.decoded(value)
+            return convert(codec, value)
         except CodecError as unfit:
             error = self._unfit(name, unfit)
         raise error
@@ -360,7 +351,7 @@ class Arguments:
         )
 
     def _unfit(self, name: str, unfit: CodecError) -> BadArguments:
-        """Return the refusal of a value; it is raised without what pydantic says, for that holds the value too."""
+        """Return the error of a value, without pydantic's own error, which would show the value."""
         if self._is_secret:
             return self._error(name, "does not fit, and is secret, so that no more is said: check its type")
         path = ".".join((name, *map(str, unfit.path)))

@@ -3,51 +3,51 @@
 ::
 
     HeadraceError
-    └── JobsError                 a job, its worker, its queue, its store
-        ├── BadWorker             a function, or an option, that makes no worker
-        ├── WorkerNameTaken       two workers of one name
-        ├── BadJobs               what no Jobs can be made of
-        ├── BadModule             a module of workers that cannot be imported
-        ├── NotBound              a worker whose jobs nobody keeps yet, or somebody else keeps
-        ├── BadArguments          what a worker is to be called with does not fit it
-        ├── AlreadyOpen           a Jobs that is opened a second time
-        ├── NoQueue               a queue that this process does not run
-        ├── BadQueue              a name or a limit that no queue can have
-        ├── QueueTaken            a queue that this process runs, and somebody else is to take
-        ├── NotSqlite             a transaction of SQLite, and jobs that are kept elsewhere
-        ├── BadFilter             a filter of jobs that could fit none, or means nothing
-        ├── BadTime               a time without a time zone, or what is no time
-        ├── NoRunningJob          no job runs here
-        ├── NoJob                 the store has no job of that number
-        ├── ResultTimeout         a job whose result somebody waits for takes longer; also a TimeoutError
-        ├── JobDiscarded          a job whose result somebody waits for was discarded
-        │   └── JobExpired        it was not run, for its time to begin was over
-        ├── JobCancelled          a job whose result somebody waits for was cancelled
-        ├── NotRecorded           a job that has ended keeps no result
-        ├── JobDropped            a middleware let a job go, so it has neither id nor result
-        ├── BadProgress           a progress that is no fraction
-        ├── BadCheckpoint         a cursor that is no JSON
-        ├── BadCron               a cron expression that cannot be read, or never comes
-        ├── BadCrontab            entries of a crontab that do not fit together
-        ├── BadLimit              a limit of a queue that says what it must not
-        ├── BadAnswer             what a worker returned cannot be kept, or means nothing
+    └── JobsError                 a job, its worker, its queue or its store
+        ├── BadWorker             a function or an option that makes no worker
+        ├── WorkerNameTaken       two workers have one name
+        ├── BadJobs               a Jobs was given a bad store or bad workers
+        ├── BadModule             a module of workers cannot be imported
+        ├── NotBound              no Jobs, or another one, keeps the jobs of a worker
+        ├── BadArguments          a call does not fit the parameters of its worker
+        ├── AlreadyOpen           a Jobs was opened a second time
+        ├── NoQueue               this process does not run the queue
+        ├── BadQueue              a bad name or limit of a queue
+        ├── QueueTaken            this process runs the queue that a caller wants to take
+        ├── NotSqlite             a transaction of SQLite, but another kind of store
+        ├── BadFilter             a filter that can match no job, or no filter at all
+        ├── BadTime               a bad time or duration, or a time without a time zone
+        ├── NoRunningJob          no job runs this code
+        ├── NoJob                 the store has no job of that id
+        ├── ResultTimeout         a job took longer than its caller waits; also a TimeoutError
+        ├── JobDiscarded          the awaited job was discarded
+        │   └── JobExpired        it was discarded because it did not begin in time
+        ├── JobCancelled          the awaited job was cancelled
+        ├── NotRecorded           the awaited job has no result
+        ├── JobDropped            a middleware dropped the job, so it has no id and no result
+        ├── BadProgress           a progress that is not from 0 to 1
+        ├── BadCheckpoint         a cursor that is not JSON
+        ├── BadCron               a cron expression that cannot be read, or is never due
+        ├── BadCrontab            bad entries of a crontab, or no entry of that name
+        ├── BadLimit              a bad limit of a queue
+        ├── BadAnswer             a worker returned a value that cannot be kept, or a bad answer
         ├── JobTimeout            an attempt took longer than its worker allows
-        ├── EncryptionError       args that cannot be encrypted or decrypted
-        ├── BadTransaction        a connection in whose transaction no job can be enqueued
-        ├── NotJson               args or meta of a job that are no JSON
-        ├── BadUnique             what makes jobs one does not fit together
-        ├── BadWorkflow           steps that do not fit together, or one that is not there
-        ├── BadBatch              a job that cannot be of a batch
+        ├── EncryptionError       args cannot be encrypted or decrypted
+        ├── BadTransaction        a connection through which no job can be enqueued
+        ├── NotJson               args or meta of a job are not JSON
+        ├── BadUnique             bad options of a unique job
+        ├── BadWorkflow           bad steps, or no step of that name
+        ├── BadBatch              a job that cannot be in the batch
         ├── BadStore              a URL that names no store
-        └── NewerSchema           a store that a newer headrace has made
+        └── NewerSchema           a newer headrace made the tables of the store
 
 ::
 
     JobsError
-    └── JobsTestError     a test of jobs cannot be what it says, or found something wrong
-        ├── BadJobsTest   a test asks for what cannot be
-        ├── JobFailed     an attempt that a test ran failed, though its function raised nothing
-        └── JobNotRun     the result of a job is waited for that only the test itself could run
+    └── JobsTestError     a bad test of jobs, or a job that failed in a test
+        ├── BadJobsTest   a test asks for something impossible
+        ├── JobFailed     an attempt failed, though its function raised no error
+        └── JobNotRun     a test waits for a job that only the test can run
 """
 
 from collections.abc import Iterable
@@ -58,20 +58,36 @@ from headrace.errors import HeadraceError
 
 
 class JobsError(HeadraceError):
-    """Something about a job, its worker, its queue or its store."""
+    """An error of a job, its worker, its queue or its store."""
 
 
-class BadWorker(JobsError):
-    """A function cannot be a worker, or an option of it says what it must not."""
+class _Named(JobsError):
+    """An error of the thing called `name`; the sentence of a subclass ends with `why`."""
 
-    def __init__(self, function: str, why: str) -> None:
-        self.function = function
+    _sentence: ClassVar[str]
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
         self.why = why
-        super().__init__(f"{function} cannot be a worker: {why}")
+        super().__init__(self._sentence.format(name=name, why=why))
+
+
+class _BadValue(JobsError):
+    """A value that is not allowed."""
+
+    def __init__(self, found: object, what: str, allowed: str) -> None:
+        self.found = found
+        super().__init__(f"{what} is {found!r:.100}, and must be {allowed}")
+
+
+class BadWorker(_Named):
+    """A function cannot be a worker, or an option of it is bad."""
+
+    _sentence = "{name} cannot be a worker: {why}"
 
 
 class WorkerNameTaken(JobsError):
-    """Two workers have one name, so that a job of that name could mean either."""
+    """Two workers have one name, so a job of that name could belong to either."""
 
     def __init__(self, name: str, first: str, second: str) -> None:
         self.name = name
@@ -81,22 +97,20 @@ class WorkerNameTaken(JobsError):
 
 
 class BadJobs(JobsError):
-    """A `Jobs` is to be made of something that is no store, or no workers."""
+    """A `Jobs` was given a bad store or bad workers."""
 
     def __init__(self, found: object, what: str, allowed: str) -> None:
         super().__init__(f"a Jobs cannot have {found!r:.100} as its {what}: hand in {allowed}")
 
 
-class BadModule(JobsError):
-    """A module that is to have workers cannot be imported."""
+class BadModule(_Named):
+    """A module of workers cannot be imported."""
 
-    def __init__(self, module: str, why: str) -> None:
-        self.module = module
-        super().__init__(f"the module {module!r} of workers {why}")
+    _sentence = "the module {name!r} of workers {why}"
 
 
 class NotBound(JobsError):
-    """A worker is to enqueue, and no `Jobs` keeps its jobs, or another one does."""
+    """No `Jobs`, or another one, keeps the jobs of a worker."""
 
     def __init__(self, worker: str, why: str, advice: str) -> None:
         self.worker = worker
@@ -104,7 +118,7 @@ class NotBound(JobsError):
 
 
 class BadArguments(JobsError):
-    """What a worker is to be called with does not fit its parameters; `parameter` is the first that is wrong."""
+    """A call does not fit the parameters of its worker; `parameter` is the first bad one."""
 
     def __init__(self, worker: str, parameter: str | None, why: str) -> None:
         self.worker = worker
@@ -115,12 +129,12 @@ class BadArguments(JobsError):
 
 
 def torn_args(worker: str) -> BadArguments:
-    """Return the refusal of a job whose row holds no args."""
+    """Return the error of a job whose row holds no JSON object as args."""
     return BadArguments(worker, None, "is not run: the args of the job are no JSON object; mend its row, then retry it")
 
 
 class AlreadyOpen(JobsError):
-    """A `Jobs` that is open is to be opened once more."""
+    """An open `Jobs` was opened again."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -137,15 +151,12 @@ class NoQueue(JobsError):
         super().__init__(f"this process runs no queue {queue!r}: it runs {names}; add it to the queues of its Jobs")
 
 
-class BadQueue(JobsError):
-    """A queue cannot be called so, or cannot run so many jobs at a time."""
-
-    def __init__(self, found: object, what: str, allowed: str) -> None:
-        super().__init__(f"{what} is {found!r:.100}, and must be {allowed}")
+class BadQueue(_BadValue):
+    """A bad name or limit of a queue."""
 
 
 class QueueTaken(JobsError):
-    """Somebody is to take the jobs of a queue that this process runs by its workers."""
+    """A caller wants to take a queue that this process runs by its workers."""
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
@@ -153,7 +164,7 @@ class QueueTaken(JobsError):
 
 
 class NotSqlite(JobsError):
-    """A job is to be part of a transaction of SQLite, and the jobs are kept in another store."""
+    """A job cannot be part of a transaction of SQLite: the jobs are in another kind of store."""
 
     def __init__(self, store: str) -> None:
         self.store = store
@@ -164,14 +175,14 @@ class NotSqlite(JobsError):
 
 
 class BadFilter(JobsError):
-    """What is to say which jobs are meant says what no job has, or is no filter at all."""
+    """A filter can match no job, or is no filter."""
 
     def __init__(self, found: object, what: str, advice: str) -> None:
         super().__init__(f"{what} {found!r:.100}: {advice}")
 
 
 class BadTime(JobsError):
-    """What is to be a time or a span of time is none, or has no time zone, and so may be hours off."""
+    """A bad time or duration, or a time without a time zone, which could be hours off."""
 
     def __init__(self, found: object, what: str, why: str) -> None:
         shown = str(found) if isinstance(found, datetime) else repr(found)
@@ -179,14 +190,14 @@ class BadTime(JobsError):
 
 
 class NoRunningJob(JobsError):
-    """Somebody asks for the job that runs, where none does."""
+    """Code asks for the running job outside a job."""
 
     def __init__(self) -> None:
         super().__init__("no job runs here: ask for the current job only inside a worker that a queue runs")
 
 
 class NoJob(JobsError):
-    """The store has no job of that number: it was deleted or pruned."""
+    """The store has no job of that id: it was deleted or pruned."""
 
     def __init__(self, job_id: int) -> None:
         self.job_id = job_id
@@ -194,10 +205,10 @@ class NoJob(JobsError):
 
 
 class ResultTimeout(JobsError, TimeoutError):
-    """A job had not ended when the time was over that somebody waits for its result; the job goes on."""
+    """A job has not ended within the time that its caller waits; the job continues."""
 
     def __init__(self, job_id: int, seconds: float, worker: str | None, state: str | None) -> None:
-        """Without a `worker` the store had not even said what job that is."""
+        """`worker` and `state` are None if the store has not returned the job in time."""
         self.job_id = job_id
         self.worker = worker
         self.state = state
@@ -210,7 +221,7 @@ class ResultTimeout(JobsError, TimeoutError):
 
 
 class JobDiscarded(JobsError):
-    """A job whose result somebody waits for failed for good; `error` is its last."""
+    """The awaited job failed for good; `error` is its last error."""
 
     _became: ClassVar[str] = "was discarded"
 
@@ -221,7 +232,7 @@ class JobDiscarded(JobsError):
 
 
 class JobExpired(JobDiscarded):
-    """A job whose result somebody waits for was not run, for it expired; `error` says when."""
+    """The awaited job expired before it began; `error` says when."""
 
     _became: ClassVar[str] = "was not run"
 
@@ -232,7 +243,7 @@ class JobExpired(JobDiscarded):
 
 
 class JobCancelled(JobsError):
-    """A job whose result somebody waits for was cancelled; `error` is the reason it gave, if any."""
+    """The awaited job was cancelled; `error` is its reason, if any."""
 
     def __init__(self, job_id: int, worker: str, error: str) -> None:
         self.job_id = job_id
@@ -241,7 +252,7 @@ class JobCancelled(JobsError):
 
 
 class NotRecorded(JobsError):
-    """A job has ended well and keeps no result."""
+    """The awaited job completed without a recorded result."""
 
     def __init__(self, job_id: int, worker: str) -> None:
         self.job_id = job_id
@@ -251,7 +262,7 @@ class NotRecorded(JobsError):
 
 
 class JobDropped(JobsError):
-    """A middleware decided that a job is not to be enqueued; it has neither an id nor a result."""
+    """A middleware dropped the job; it has no id and no result."""
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
@@ -260,51 +271,43 @@ class JobDropped(JobsError):
         )
 
 
-class BadProgress(JobsError):
-    """A progress is no fraction."""
+class BadProgress(_BadValue):
+    """A progress is not a fraction."""
 
     def __init__(self, found: object) -> None:
-        super().__init__(f"the progress of a job is {found!r:.100}, and must be a number from 0 to 1")
+        super().__init__(found, "the progress of a job", "a number from 0 to 1")
 
 
-class BadCheckpoint(JobsError):
-    """A cursor is no JSON, so that no later attempt could have it back."""
+class BadCheckpoint(_BadValue):
+    """A cursor is not JSON, so no later attempt could get it."""
 
     def __init__(self, found: object) -> None:
-        super().__init__(f"a checkpoint is {found!r:.100}, and must be a JSON value: text, a number, a list, an object")
+        super().__init__(found, "a checkpoint", "a JSON value: text, a number, a list, an object")
 
 
-class BadCron(JobsError):
-    """A cron expression cannot be read, or never comes."""
+class BadCron(_Named):
+    """A cron expression cannot be read, or is never due."""
 
-    def __init__(self, expression: str, why: str) -> None:
-        self.expression = expression
-        self.why = why
-        super().__init__(f"the cron expression {expression!r:.100} {why}")
+    _sentence = "the cron expression {name!r:.100} {why}"
 
 
-class BadCrontab(JobsError):
-    """Entries of a crontab do not fit together, or one that is asked for is not there."""
+class BadCrontab(_Named):
+    """Entries of a crontab do not fit together, or there is no entry of that name."""
 
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        super().__init__(f"the entry {name!r} of the crontab {why}")
+    _sentence = "the entry {name!r} of the crontab {why}"
 
 
-class BadLimit(JobsError):
-    """A limit of a queue says what it must not."""
+class BadLimit(_BadValue):
+    """A bad limit of a queue."""
 
     def __init__(self, what: str, found: object, allowed: str) -> None:
-        self.what = what
-        super().__init__(f"the {what} of a queue is {found!r:.100}, and must be {allowed}")
+        super().__init__(found, f"the {what} of a queue", allowed)
 
 
-class BadAnswer(JobsError):
-    """A worker returned something that cannot be kept, or made an answer that means nothing."""
+class BadAnswer(_Named):
+    """A worker returned a value that cannot be kept, or a bad answer."""
 
-    def __init__(self, what: str, why: str) -> None:
-        self.why = why
-        super().__init__(f"{what} {why}")
+    _sentence = "{name} {why}"
 
 
 class JobTimeout(JobsError):
@@ -320,22 +323,20 @@ class JobTimeout(JobsError):
 
 
 class EncryptionError(JobsError):
-    """Args cannot be encrypted or decrypted; no key and no value of theirs stands in the sentence."""
+    """Args cannot be encrypted or decrypted. The message has no key and no value."""
 
     def __init__(self, why: str, advice: str) -> None:
         super().__init__(f"{why}: {advice}")
 
 
-class BadTransaction(JobsError):
-    """A job is to be enqueued in somebody's own transaction, which is none, or not on the file of the store."""
+class BadTransaction(_Named):
+    """No job can be enqueued through the user's connection."""
 
-    def __init__(self, worker: str, why: str) -> None:
-        self.worker = worker
-        super().__init__(f"no job of worker {worker!r} can be enqueued through that connection: {why}")
+    _sentence = "no job of worker {name!r} can be enqueued through that connection: {why}"
 
 
 class NotJson(JobsError):
-    """The args or the meta of a job hold something that JSON cannot."""
+    """The args or the meta of a job hold a value that JSON cannot."""
 
     def __init__(self, worker: str, why: str) -> None:
         self.worker = worker
@@ -345,35 +346,27 @@ class NotJson(JobsError):
         )
 
 
-class BadUnique(JobsError):
-    """What makes jobs one does not fit together."""
+class BadUnique(_BadValue):
+    """A bad option of a unique job."""
 
     def __init__(self, option: str, found: object, allowed: str) -> None:
-        self.option = option
-        self.found = found
-        super().__init__(f"{option} of what is unique is {found!r:.100}, and must be {allowed}")
+        super().__init__(found, f"{option} of what is unique", allowed)
 
 
-class BadWorkflow(JobsError):
-    """Steps of a workflow do not fit together, or one that is asked for is not there."""
+class BadWorkflow(_Named):
+    """Steps of a workflow do not fit together, or there is no step of that name."""
 
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self.why = why
-        super().__init__(f"the workflow {name!r} {why}")
+    _sentence = "the workflow {name!r} {why}"
 
 
-class BadBatch(JobsError):
-    """A job cannot be of a batch."""
+class BadBatch(_Named):
+    """A job cannot be in a batch."""
 
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self.why = why
-        super().__init__(f"the batch {name!r} {why}: give it a job of its own")
+    _sentence = "the batch {name!r} {why}: give it a job of its own"
 
 
 class NewerSchema(JobsError):
-    """The tables of a store are of a newer headrace than this one."""
+    """A newer headrace made the tables of the store."""
 
     def __init__(self, store: str, found: int, known: int) -> None:
         self.store = store
@@ -385,28 +378,25 @@ class NewerSchema(JobsError):
         )
 
 
-class BadStore(JobsError):
-    """A URL names no store of jobs; of it no more than `scheme` stands in the sentence, for it may hold secrets."""
+class BadStore(_Named):
+    """A URL names no store. Of the URL, which may hold secrets, the message has no more than the scheme."""
 
-    def __init__(self, scheme: str, why: str) -> None:
-        self.scheme = scheme
-        self.why = why
-        super().__init__(f"the store {scheme!r:.60} {why}")
+    _sentence = "the store {name!r:.60} {why}"
 
 
 class JobsTestError(JobsError):
-    """A test of jobs cannot be what it says, or found something wrong."""
+    """A bad test of jobs, or a job that failed in a test."""
 
 
 class BadJobsTest(JobsTestError):
-    """A test asks for what cannot be, so that what it asserts would mean nothing."""
+    """A test asks for something impossible, so its assertion would mean nothing."""
 
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(f"{what}: {advice}")
 
 
 class JobFailed(JobsTestError):
-    """An attempt that a test ran failed, though its function raised nothing: it took too long, say, or had expired."""
+    """An attempt failed in a test, though its function raised no error: it timed out, for example, or had expired."""
 
     def __init__(self, worker: str, error: str) -> None:
         self.worker = worker
@@ -415,7 +405,7 @@ class JobFailed(JobsTestError):
 
 
 class JobNotRun(JobsTestError):
-    """The result of a job is waited for that only the test itself could run."""
+    """A test waits for the result of a job that only the test itself can run."""
 
     def __init__(self, job_id: int, worker: str, state: str) -> None:
         self.job_id = job_id

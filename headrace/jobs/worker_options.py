@@ -1,11 +1,12 @@
-"""What is said about a worker beside its function, and the sentences for what must not be said."""
+"""The options of a worker and of one job, and their checks."""
 
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final, Literal, TypedDict, cast
+from types import NoneType
+from typing import Any, Final, Literal, TypedDict, cast, get_args, get_type_hints
 
 from headrace.jobs.errors import BadWorker
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
@@ -13,10 +14,10 @@ from headrace.jobs.rules.limits import NAME, is_name
 from headrace.jobs.rules.retry import Backoff, is_duration
 
 ExecutorName = Literal["inline", "thread", "subprocess"]
-"""Where a worker runs: on the loop, in a thread, or in an OS process of a pool."""
+"""Where a worker runs: on the event loop, in a thread, or in an OS process of a pool."""
 
 OnExhausted = Callable[[Job, str], Awaitable[object] | object]
-"""Gets a discarded job, and the error of its last attempt as text."""
+"""Gets a discarded job, and the text of its last error."""
 
 _NO_TIMEOUT: Final = (
     "its timeout_seconds cannot end a def in a thread: take the job, job: RunningJob, and return once it is_cancelled, "
@@ -24,11 +25,11 @@ _NO_TIMEOUT: Final = (
 )
 
 RECORD_LIMIT_BYTES: Final = 64 * 1024
-"""How large a recorded result may be as JSON unless the worker says otherwise: every look at the job reads it."""
+"""The default limit of a recorded result as JSON: each read of the job reads it, too."""
 
 
 class JobOptions(TypedDict, total=False):
-    """What is said about the jobs of a worker, and may be said anew for some of them."""
+    """The options of jobs: a worker sets them, and `with_options` changes them for some of its jobs."""
 
     queue: str
     max_attempts: int
@@ -56,7 +57,7 @@ class WorkerKeywords(JobOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """All that is said about a worker, checked."""
+    """The checked options of a worker."""
 
     name: str
     executor: ExecutorName
@@ -78,7 +79,7 @@ class WorkerOptions:
 
 
 def options_of(function: Callable[..., object], keywords: Mapping[str, object]) -> WorkerOptions:
-    """Return the options of a function that is to be a worker. Raises `BadWorker` for both where they do not fit."""
+    """Return the options of a worker. Raises `BadWorker` for a bad option, or a function that cannot be a worker."""
     known = _known(function)
     _check_function(function, known)
     for key, value in keywords.items():
@@ -94,7 +95,7 @@ def options_of(function: Callable[..., object], keywords: Mapping[str, object]) 
 
 
 def variant_of(options: WorkerOptions, keywords: JobOptions) -> WorkerOptions:
-    """Return options that say something else about jobs. Raises `BadWorker` for what is about their worker."""
+    """Return options with other options of jobs. Raises `BadWorker` for an option of the worker itself."""
     for key, value in keywords.items():
         if key not in JobOptions.__optional_keys__:
             raise BadWorker(options.name, f"{key} is no option of one job: say it where the worker is made")
@@ -172,7 +173,7 @@ def _check_chain(function: Callable[..., object], known: str, options: WorkerOpt
 
 
 def _tidied(keywords: Mapping[str, object]) -> dict[str, Any]:
-    """Return checked keywords as the options have them."""
+    """Convert checked keywords to the values of `WorkerOptions`."""
     values = dict(keywords)
     if "aliases" in values:
         values["aliases"] = tuple(cast("Sequence[str]", values["aliases"]))
@@ -188,7 +189,7 @@ def _tidied(keywords: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    """Return tags as Oban keeps them: trimmed, in lower case, each once."""
+    """Return tags as Oban stores them: trimmed, in lower case, each once."""
     return tuple(dict.fromkeys(trimmed for tag in tags if (trimmed := tag.strip().lower())))
 
 
@@ -205,12 +206,12 @@ def _is_seconds(value: object) -> bool:
 
 
 def _can_take(function: Callable[..., object], count: int) -> bool:
-    """Return whether a function can be called with so many arguments by place; of some of C nobody knows before."""
+    """Return whether a function takes `count` positional arguments; True if it has no readable signature."""
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
         return False
-    except ValueError:  # it has no signature that could be read
+    except ValueError:  # some functions written in C
         return True
     return True
 
@@ -251,15 +252,5 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
 }
 
 _MAY_BE_NONE: Final = frozenset(
-    {
-        "timeout_seconds",
-        "backoff",
-        "unique",
-        "name",
-        "executor",
-        "on_exhausted",
-        "expires_in_seconds",
-        "keep_seconds",
-        "chain",
-    }
+    key for key, hint in get_type_hints(WorkerKeywords).items() if NoneType in get_args(hint)
 )
