@@ -48,7 +48,7 @@ class Ref(Generic[S_co]):
     @property
     def is_alive(self) -> bool:
         """Whether the process starts or runs."""
-        return self._process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING)
+        return self._process.is_alive
 
     def within(self, seconds: float | None) -> "Ref[S_co]":
         """Return a reference whose calls wait for `seconds`; None is no limit. Raises `BadOption` for another value."""

@@ -105,7 +105,7 @@ class SupervisedEntry(ChildEntry):
         """End the process within its shutdown time; the supervisor decides whether it is started again."""
         process = self.process
         process.stop_after_callback("shutdown")
-        if process.is_busy and process.state in (ProcessStatus.STARTING, ProcessStatus.RUNNING):
+        if process.is_busy and process.is_alive:
             process.cancel_later()
 
 

@@ -13,7 +13,7 @@ from headrace.errors import (
     NoProcess,
     Unrecoverable,
 )
-from headrace.otp.process.process import ExitReason, Process, ProcessStatus
+from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.process.state import Kind, ProcessSettings
 from headrace.otp.ref import Ref, S, check_end_of
 from headrace.otp.scheduler import IDLE, MORE, Scheduler
@@ -33,8 +33,6 @@ _ANY_SETTINGS: Final = ProcessSettings()
 _OWN_SETTINGS: Final = ProcessSettings(shutdown_seconds=None)
 """A supervisor has all the time that its children need to stop; each child has its own limit (OTP's rule)."""
 
-_ALIVE: Final = (ProcessStatus.STARTING, ProcessStatus.RUNNING)
-
 
 class SupervisorProcess(Process[object]):
     """The base of supervisors: `async with` starts one, and stops it with its children."""
@@ -53,12 +51,7 @@ class SupervisorProcess(Process[object]):
         supervisor is stopped, and waited for.
         """
         self.start()
-        try:
-            await asyncio.shield(self.started)
-        except asyncio.CancelledError:
-            self.stop()
-            await asyncio.shield(self.terminated)
-            raise
+        await _until_started(self, self.stop)
         return self
 
     async def __aexit__(
@@ -136,7 +129,7 @@ class Supervisor(SupervisorProcess):
         spec = child if isinstance(child, ChildSpec) else ChildSpec(child, name, restart, settings)
         process = spec.make(self.scheduler)
         self._take(SupervisedEntry(cast("Process[object]", process), spec.restart))
-        await self._until_started(process)
+        await _until_started(process, process.kill)
         return Ref(process)
 
     async def start_supervisor(
@@ -148,7 +141,7 @@ class Supervisor(SupervisorProcess):
         """
         supervisor = Supervisor(name, self.scheduler, **options)
         self._take(SupervisedEntry(supervisor, restart))
-        await self._until_started(supervisor)
+        await _until_started(supervisor, supervisor.kill)
         return supervisor
 
     async def terminate_child(self, name: str) -> None:
@@ -174,7 +167,7 @@ class Supervisor(SupervisorProcess):
         process = self.table.make_anew(child, child.spec)
         child.status = ChildStatus.UP
         process.start()
-        await self._until_started(process)
+        await _until_started(process, process.kill)
         return Ref(process)
 
     def delete_child(self, name: str) -> None:
@@ -230,25 +223,17 @@ class Supervisor(SupervisorProcess):
 
     def _check(self, name: str) -> None:
         self.scheduler.check_thread(f"start of {name!r}")
-        if self.state not in _ALIVE or self._stop_reason is not None:
+        if not self.restarts_children:
             raise NoProcess(self.name)
 
     def _take(self, child: SupervisedEntry) -> None:
         self._check(child.process.name)
         self.table.start(child)
 
-    async def _until_started(self, process: Process[T]) -> None:
-        try:
-            await asyncio.shield(process.started)
-        except asyncio.CancelledError:
-            process.kill()
-            await asyncio.shield(process.terminated)
-            raise
-
     @property
     def restarts_children(self) -> bool:
         """Whether a child that exits now may be started again."""
-        return self.state in _ALIVE and self._stop_reason is None
+        return self.is_alive and self._stop_reason is None
 
     @override
     def turn(self) -> int:
@@ -306,3 +291,13 @@ class Supervisor(SupervisorProcess):
         self.table.clear_group()
         self._is_opening = False
         return self.table.stop_all() if self.table.entries else None
+
+
+async def _until_started(process: Process[T], end: Callable[[], None]) -> None:
+    """Wait until a process runs. On cancellation call `end`, and wait until it has ended."""
+    try:
+        await asyncio.shield(process.started)
+    except asyncio.CancelledError:
+        end()
+        await asyncio.shield(process.terminated)
+        raise
