@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 
 class Heartbeats(Generic[V]):
-    """Owners by name, and how many heartbeats each has written; `V` is the type of what a store keeps for its own."""
+    """Owners by name, and the number of heartbeats of each; `V` is the type of what a store keeps for its own."""
 
     def __init__(self) -> None:
         self._ours: dict[str, V] = {}

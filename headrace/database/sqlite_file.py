@@ -13,10 +13,10 @@ from headrace.telemetry.events import LOG
 R = TypeVar("R")
 
 BUSY_SECONDS: Final = 5.0
-"""After so long the log says that the file is locked, and a connection that is being closed stops waiting."""
+"""After this time the log names the locked file, and a connection that is being closed stops waiting."""
 
 LOG_EVERY: Final = 12
-"""The log repeats it after so many times as long: each minute."""
+"""The log repeats this after 12 times BUSY_SECONDS: each minute."""
 
 OLDEST_SQLITE: Final = (3, 35)
 """The first version in which a statement can return the rows that it changes."""
@@ -119,7 +119,7 @@ class SqliteFile:
             why = f"this Python has SQLite {sqlite3.sqlite_version}"
             raise SqliteError(self.path, why, "run a Python that has 3.35 or newer")
         self._log_inode = 0
-        if self._inode:  # it is opened again after a fork: it has to be the same file still
+        if self._inode:  # opened again after a fork: it must still be the same file
             self.check()
         connection = sqlite3.connect(
             self.path, timeout=0.0, isolation_level=None, cached_statements=256, check_same_thread=False

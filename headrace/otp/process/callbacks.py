@@ -26,10 +26,10 @@ class Callbacks:
         """Handle a message that expects no reply. Without this callback messages are dropped with a warning."""
 
     def handle_continue(self, argument: Any) -> object:
-        """Handle the argument of `continue_with`, before any mail."""
+        """Handle the argument of `continue_with`, before any other message."""
 
     def handle_timeout(self) -> object:
-        """Called when no mail came within the seconds of `timeout_after`."""
+        """Called when no message came within the seconds of `timeout_after`."""
 
 
 def is_overridden(callback: Callable[..., object], declared: Callable[..., object]) -> bool:

@@ -27,17 +27,17 @@ class ConsumerSupervisorRuntime(ConsumerRuntime):
 
 
 class ConsumerSupervisor(Consumer[In], Generic[In]):
-    """A consumer that starts a child process for each event. Subclass it and write in `run` what a child does.
+    """A consumer that starts a child process for each event. Subclass it and write the work of a child in `run`.
 
-    At most `max_demand` children of each subscription live at once; when `min_demand` of them have finished, as many
-    events are asked for as have. A child that raises fails its own event and no other: it is counted
-    `discarded{reason="error"}`, and logged once per class of error. With `restart = "transient"` it is run again first,
-    and keeps its place meanwhile; one restart more than `max_restarts` within `max_seconds`, of all children together,
-    and the supervisor ends with `RestartsExhausted`, as by a crash of its own.
+    At most `max_demand` children of each subscription live at once. When `min_demand` of them have finished, the stage
+    asks for the same number of events. A child that raises fails only its own event, which counts as
+    `discarded{reason="error"}`; each class of error is logged once. With `restart = "transient"` the child first runs
+    again, and still counts as alive. At more than `max_restarts` within `max_seconds`, over all children, the stage
+    crashes with `RestartsExhausted`.
 
-    The stage completes when its producers have and all children have ended. When it is stopped, or crashes, they have
-    `StageSettings.shutdown_seconds` to end, and are cancelled then: their events are `discarded`, or, after a crash
-    and where events are messages, delivered again. Each child acknowledges the message it was started for.
+    The stage completes when its producers have completed and all children have ended. When it stops or crashes, the
+    children have `StageSettings.shutdown_seconds` to end, and are cancelled then: their events are `discarded`, but
+    after a crash messages are delivered again. Each child acknowledges the message it was started for.
     """
 
     restart: ClassVar[Restart] = "temporary"
@@ -49,33 +49,33 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
     _runtime: ConsumerSupervisorRuntime
 
     def run(self, event: In) -> Awaitable[object] | None:
-        """Handle one event, in a process of its own; the return value is ignored.
+        """Handle one event, in a process of its own. The return value is ignored.
 
-        May be `async def`. `self` is the supervisor's, and all children share it, side by side on one loop; its words
-        are the supervisor's, too: `self.stop()` ends all of them.
+        May be `async def`. All children share `self`, the supervisor, on one loop; its methods act on the supervisor:
+        `self.stop()` ends all children.
         """
         raise MissingCallback(self, "run(self, event)")
 
     def child(self, event: In) -> ChildSpec[object]:
-        """Return the spec of the child for one event, instead of writing `run`: of a server, or another supervisor.
+        """Return the spec of the child for one event, instead of writing `run`: a server or a supervisor.
 
-        It is done with the event when it ends normally, as by `self.stop()`. Its restart type is "temporary" or
-        "transient". One that does not start has failed; so has one whose name a living child has.
+        The event is handled when the child ends normally, as by `self.stop()`. The restart type is "temporary" or
+        "transient". A child that does not start has failed, and so has a child whose name another living child has.
         """
         raise MissingCallback(self, "child(self, event)")
 
     def start_child(self, spec: ChildSpec[S]) -> Reply[Ref[S]]:
-        """Start one more child, which no demand counts; the reply is its reference, once its `init` is done.
+        """Start a child without an event; the reply is its reference, once its `init` is done.
 
-        `await stage.ref.call(Fetches.start_child, spec)` raises `NameTaken`, `StartFailed`, and `PermanentChild`. The
+        `await stage.ref.call(Fetches.start_child, spec)` raises `NameTaken`, `StartFailed` and `PermanentChild`. The
         stage completes only when this child has ended, too.
         """
         return self._runtime.children.start_child(spec)
 
     def terminate_child(self, name: str) -> Reply[None]:
-        """End a child within its shutdown time; the reply comes when it has. Its event is `discarded`, as cancelled.
+        """Stop a child within its shutdown time; the reply comes when it has ended. Its event counts as cancelled.
 
-        A call raises `NoChild` when there is none.
+        The call raises `NoChild` when there is no child of that name.
         """
         return self._runtime.children.terminate_child(name)
 
@@ -84,7 +84,7 @@ class ConsumerSupervisor(Consumer[In], Generic[In]):
         return tuple(self._runtime.children.children())
 
     def count_children(self) -> ChildCount:
-        """Return how many children live."""
+        """Return the number of living children."""
         return self._runtime.children.counts()
 
     @override
@@ -105,7 +105,7 @@ def gives_specs(callbacks: ConsumerSupervisor[object]) -> bool:
 
 
 def check_supervisor(first: ConsumerSupervisor[object]) -> None:
-    """Refuse a class that does not say what its children do, or whose children would never finish."""
+    """Raise an error for a class without `run` and `child`, and for children that would never finish."""
     if type(first).run is ConsumerSupervisor.run and not gives_specs(first):
         raise MissingCallback(first, "run(self, event)")
     if first.restart == "permanent":

@@ -22,7 +22,7 @@ from headrace.telemetry.events import LOG
 
 
 class EventProcess(TaskProcess):
-    """Runs one event to its end, which is its own end, too; `has_failed` once the run says so by itself."""
+    """Runs the handler of one event, and ends with it. `has_failed` is set when the handler calls `fail`."""
 
     __slots__ = ("has_failed",)
 
@@ -37,7 +37,7 @@ class EventProcess(TaskProcess):
 
 
 class EventEntry(ChildEntry):
-    """A child and the event of a subscription for which it was started, or None where no demand counts it."""
+    """A child, and the event and subscription for which it was started; None for a child of `start_child`."""
 
     __slots__ = ("event", "ingested_at", "since", "subscription")
 
