@@ -1,4 +1,4 @@
-"""What tests of a user's workers stand on; the pytest plugin hands it out as the fixture `headrace_jobs`."""
+"""Help for tests of workers; the pytest plugin has it as the fixture `headrace_jobs`."""
 
 from headrace.jobs.errors import BadJobsTest, JobFailed, JobNotRun, JobsTestError
 from headrace.jobs.testing.markers import marked_tester

@@ -16,19 +16,18 @@ from headrace.jobs.errors import BadArguments, BadJobsTest
 from headrace.jobs.job import INCOMPLETE, Job, JobState
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.enqueue import EnqueuePipeline
-from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.worker import AnyWorker
 
 TOLERANCE_SECONDS: Final = 1.0
-"""How far from the time that is said a job's own may be, unless a test says otherwise."""
+"""By how much the time of a job may differ from the expected time, by default."""
 
 
 class JobWants(TypedDict, total=False):
-    """What a test may say about a job; what it leaves out is not looked at.
+    """The expectations of a test about a job; all may be left out.
 
-    `args` and `meta`: these keys and values are in them, inside of objects, too; values may be those of JSON, or what
-    the worker's annotations make of them. `tags`: all of these are tags of it. A time fits within `tolerance_seconds`.
+    `args` and `meta` must have these keys and values, also inside objects; a value may be JSON, or decoded by the
+    worker's annotations. The job must have all `tags`. A time may differ by `tolerance_seconds`.
     """
 
     args: Mapping[str, object]
@@ -44,7 +43,7 @@ class JobWants(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A job as an assertion sees it: its args in clear, and what its worker's annotations make of them."""
+    """A job with its args decrypted, and decoded by the annotations of its worker."""
 
     job: Job
     values: Mapping[str, object]
@@ -53,14 +52,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is wanted of a job: the name of its worker, or None for any, and the rest."""
+    """The name of a worker, or None for any, and the expectations about a job."""
 
     worker: str | None
     wants: JobWants
     now: datetime
 
     def __post_init__(self) -> None:
-        """Refuse what would be overlooked."""
+        """Raises `BadJobsTest` for an unknown key, and for a time without a time zone."""
         for key in self.wants:
             if key not in JobWants.__optional_keys__:
                 like = get_close_matches(key, JobWants.__optional_keys__, 1)
@@ -79,7 +78,7 @@ class Wanted:
         return ", ".join(parts) or "any job"
 
     def differences(self, kept: Kept) -> list[str]:
-        """Return in what a job is not what is wanted, each as a few words; nothing for one that fits."""
+        """Return the differences of a job from the expectations, each as a few words; none if it fits."""
         return list(self._differences(kept))
 
     def _differences(self, kept: Kept) -> Iterator[str]:
@@ -110,11 +109,11 @@ class Wanted:
 
 
 _NONE: Final = object()
-"""Stands for a key that is not there."""
+"""Stands for a missing key."""
 
 
 def _differs(path: str, found: object, wanted: object) -> list[str]:
-    """Return in what a JSON value is not the wanted one; an object may have more keys than are wanted."""
+    """Return the differences of a JSON value from the expected one; an object may have more keys."""
     if found is _NONE:
         return [f"{path} is not there"]
     if isinstance(wanted, Mapping) and isinstance(found, dict):
@@ -127,11 +126,11 @@ def _differs(path: str, found: object, wanted: object) -> list[str]:
 
 
 SHOWN: Final = 10
-"""Jobs that are shown; of more only the number."""
+"""Jobs that a message shows; it has only the number of further jobs."""
 
 
 def missing(wanted: Wanted, enqueued: Sequence[Kept], others: Sequence[Kept]) -> str:
-    """Return what to say when nothing fits of what is enqueued; `others` are jobs that are not so any more."""
+    """Return the message for no enqueued job that fits; `others` are jobs that are no longer enqueued."""
     lines = [f"no job is enqueued that fits: {wanted}"]
     near = sorted(enqueued, key=lambda kept: _distance(wanted, kept))
     if near:
@@ -148,14 +147,14 @@ def missing(wanted: Wanted, enqueued: Sequence[Kept], others: Sequence[Kept]) ->
 
 
 def surplus(wanted: Wanted, fitting: Sequence[Kept], count: int = 0) -> str:
-    """Return what to say when other jobs fit than `count`."""
+    """Return the message for a number of fitting jobs that is not `count`."""
     allowed = f"and {count} should" if count else "and none should"
     lines = [f"{len(fitting)} enqueued {'job fits' if len(fitting) == 1 else 'jobs fit'}, {allowed}: {wanted}"]
     return "\n".join([*lines, *map(line_of, fitting[:SHOWN]), *_more(fitting)])
 
 
 def line_of(kept: Kept) -> str:
-    """Return a job on one line; what is secret of it is not shown."""
+    """Return a job on one line, without secret args."""
     job = kept.job
     args = "secret" if kept.is_secret else f"{job.args!r:.300}"
     return f"    job {job.id} {job.worker} in queue {job.queue}, {_state_text(job)}, args {args}"
@@ -170,7 +169,7 @@ def _state_text(job: Job) -> str:
 
 
 def _distance(wanted: Wanted, kept: Kept) -> tuple[bool, int, int]:
-    """Return how far a job is from what is wanted: another worker's is farther than any of the right one."""
+    """Return a sort key: jobs of the expected worker first, then jobs with few differences, then new jobs."""
     is_other = wanted.worker is not None and kept.job.worker != wanted.worker
     return (is_other, len(wanted.differences(kept)), -kept.job.id)
 
@@ -183,7 +182,7 @@ T = TypeVar("T")
 
 
 def at_once(work: Coroutine[object, object, T]) -> T:
-    """Return what a coroutine returns that never waits, such as those of a store in memory."""
+    """Return the result of a coroutine that never waits, such as a method of `MemoryStore`."""
     try:
         work.send(None)
     except StopIteration as end:
@@ -194,9 +193,9 @@ def at_once(work: Coroutine[object, object, T]) -> T:
 
 
 def apart(work: Callable[[], Coroutine[object, object, T]]) -> T:
-    """Run work on an event loop of its own and return what it returns; where a loop runs, in a thread beside it.
+    """Run work on an event loop of its own, in another thread if a loop runs here; return its result.
 
-    The caller waits, and the loop that runs here with it.
+    The call blocks, also a loop that runs here.
     """
     try:
         asyncio.get_running_loop()
@@ -208,22 +207,22 @@ def apart(work: Callable[[], Coroutine[object, object, T]]) -> T:
 
 
 ENQUEUED: Final[frozenset[JobState]] = frozenset({"available", "scheduled", "suspended"})
-"""The states of what was enqueued and has not run (Oban's, and what waits for other jobs)."""
+"""The states of enqueued jobs that have not run: those of Oban, and suspended."""
 
 ALL: Final = 1_000_000_000
-"""More jobs than any test has."""
+"""A limit beyond the number of jobs in any test."""
 
 
 class Inspection:
-    """Of one store, whose workers are those of a catalogue."""
+    """Compares the jobs of one store with expectations."""
 
-    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, enqueue_pipeline: EnqueuePipeline) -> None:
+    def __init__(self, store: MemoryStore, enqueue_pipeline: EnqueuePipeline) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._catalogue = enqueue_pipeline.catalogue
         self._enqueue_pipeline = enqueue_pipeline
 
     def wanted(self, worker: AnyWorker | str | None, wants: JobWants) -> Wanted:
-        """Return what is wanted. Raises `BadJobsTest` for what no job could ever be."""
+        """Return checked expectations. Raises `BadJobsTest` for one that no job could fulfil."""
         if worker is None or isinstance(worker, str):
             known = None if worker is None else self._catalogue.get(worker)
         else:
@@ -234,7 +233,7 @@ class Inspection:
         return Wanted(name, wants, self._store.now())
 
     def known(self, worker: AnyWorker) -> AnyWorker:
-        """Return the worker itself of a variant. Raises `BadJobsTest` for one that the test does not list."""
+        """Return the worker of a variant. Raises `BadJobsTest` for a worker that the test does not list."""
         if self._catalogue.get(worker.name) is not worker.original:
             listed = ", ".join(self._catalogue.names) or "none"
             advice = f"list its module, or itself, in the marker headrace_jobs; listed are {listed}"
@@ -243,9 +242,9 @@ class Inspection:
         return worker.original
 
     def enqueued(self, wanted: Wanted) -> tuple[list[Kept], list[Kept], list[Kept]]:
-        """Return, oldest first, what is enqueued and fits, what is and does not, and what is not so any more.
+        """Return the enqueued jobs that fit, the other enqueued jobs, and the jobs that are no longer enqueued.
 
-        A state that is wanted counts as enqueued.
+        Each list is oldest first. An expected state counts as enqueued.
         """
         jobs = at_once(self._store.find(JobFilter(), ALL, is_newest_first=False))
         states = ENQUEUED | ({wanted.wants["state"]} if "state" in wanted.wants else set())
@@ -268,7 +267,7 @@ class Inspection:
 
 
 def _values(worker: AnyWorker, job: Job) -> Mapping[str, object]:
-    """Return what the annotations make of the args; nothing of args that do not fit."""
+    """Decode args by the annotations; return nothing for args that do not fit."""
     try:
         positional, values = worker.arguments.restored(job.args, None)
     except BadArguments:

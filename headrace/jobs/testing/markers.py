@@ -1,4 +1,4 @@
-"""Makes the tester that the markers of a test describe."""
+"""Makes the `JobsTester` that the markers of a test describe."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -16,13 +16,14 @@ _MARKER: Final = "the marker headrace_jobs"
 _KEYWORDS: Final = ("mode", "modules", "workers", "settings")
 
 _WHOSE: Final = frozenset({"modules", "workers"})
-"""The words that say whose jobs a test has."""
+"""The keywords that name workers."""
 
 
 def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]]]) -> JobsTester:
-    """Return a tester as the markers have it: what they were called with, the nearest one first.
+    """Return the tester of markers, each given by its arguments, the nearest one first.
 
-    A marker that says modules or workers says all of them. Raises `BadJobsTest`, and `BadModule`.
+    A marker with modules or workers replaces the modules and workers of the others. Raises `BadJobsTest`, and
+    `BadModule`.
     """
     options: dict[str, object] = {}
     for positional, keywords in markers:

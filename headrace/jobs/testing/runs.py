@@ -1,4 +1,4 @@
-"""Attempts, drain, and the clock of a test."""
+"""Runs the jobs of a test: single attempts, the drain of a queue, and the clock."""
 
 import asyncio
 from collections import Counter
@@ -10,15 +10,12 @@ from typing import Final, TypedDict
 
 from headrace.clock import utc_now
 from headrace.jobs.errors import BadJobsTest, JobDropped, JobFailed
-from headrace.jobs.flows.advance import advance_all
+from headrace.jobs.flows.advance import advance_all, groups_of_all
 from headrace.jobs.flows.chunk import CHUNK_BATCH, ChunkBatch, chunk_size
 from headrace.jobs.flows.workflow import pass_results
 from headrace.jobs.job import (
-    AttemptCancelled,
-    AttemptCompleted,
     AttemptFailed,
     AttemptReleased,
-    AttemptSnoozed,
     Discard,
     Job,
     JobAck,
@@ -26,13 +23,13 @@ from headrace.jobs.job import (
     JobState,
     NewJob,
 )
+from headrace.jobs.metrics import outcome_name
 from headrace.jobs.rules.flows import JobGroups, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.attempt import AttemptRunner, ExecutionContext
-from headrace.jobs.running.enqueue import EnqueuePipeline, NextCall
+from headrace.jobs.running.enqueue import EnqueuePipeline, NextCall, RunMiddleware
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.running_job import RUNNING_JOB, RunningJob
-from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
 from headrace.jobs.stores.store import LeaseOwner
 from headrace.jobs.testing.assertions import ALL
@@ -40,14 +37,14 @@ from headrace.jobs.testing.assertions import ALL
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt that has ended: what became of it, and what the worker answered or raised."""
+    """An ended attempt: its outcome, and the answer or the error of its worker."""
 
     outcome: JobOutcome
     answer: object = None
     error: Exception | None = None
 
     def check(self, worker: str) -> None:
-        """Raise what the worker raised, or `JobFailed` for what failed otherwise; an answer is no failure."""
+        """Raise the error of the worker, or `JobFailed` for another failure; a `Discard` is no failure."""
         if self.error is not None:
             raise self.error
         if isinstance(self.outcome, AttemptFailed) and not isinstance(self.answer, Discard):
@@ -61,27 +58,27 @@ class _Seen:
 
 
 class TesterAttempts:
-    """Runs jobs as a queue does, but for the place: every function runs in the thread and the task of the test."""
+    """Runs attempts as a queue does, but each function in the thread and the task of the test."""
 
     def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
-        """`context` is one without threads and OS processes."""
+        """`context` has no threads and no OS processes."""
         self._seen: dict[int, _Seen] = {}
         middleware = (self._see, *context.middleware)
         self._execute = AttemptRunner(catalogue, replace(context, middleware=middleware))
 
     async def run(self, job: Job, batch: ChunkBatch | None = None) -> Attempt:
-        """Run one attempt to its end; whoever enqueued it, itself a job perhaps, is the running one again after it.
+        """Run one attempt. A job that enqueued it is the running job again afterwards.
 
-        A chunk worker is called once all jobs of the `batch` have begun, and at once for a single one.
+        A chunk worker is called once all jobs of the `batch` have begun; a single job is a batch of its own.
         """
         seen = self._seen[id(job)] = _Seen()
         batch = ChunkBatch([job.id]) if batch is None else batch
-        before, with_whom = RUNNING_JOB.set(RunningJob(job)), CHUNK_BATCH.set(batch)
+        before, batch_before = RUNNING_JOB.set(RunningJob(job)), CHUNK_BATCH.set(batch)
         try:
             outcome = await self._execute(job)
         finally:
             batch.came(job.id)
-            CHUNK_BATCH.reset(with_whom)
+            CHUNK_BATCH.reset(batch_before)
             RUNNING_JOB.reset(before)
             del self._seen[id(job)]
         return Attempt(outcome, seen.answer, seen.error)
@@ -98,10 +95,7 @@ class TesterAttempts:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How many jobs were run, by what became of each.
-
-    They are completed, to be tried again, discarded, cancelled, or snoozed.
-    """
+    """The numbers of jobs that a drain has run, by outcome."""
 
     completed: int = 0
     retryable: int = 0
@@ -111,19 +105,8 @@ class Drained:
 
     @property
     def total(self) -> int:
-        """Return how many were run."""
+        """The number of jobs that ran."""
         return sum(getattr(self, each.name) for each in fields(self))
-
-
-def became(outcome: JobOutcome) -> str:
-    """Return which number of `Drained` counts an outcome."""
-    if isinstance(outcome, AttemptCompleted):
-        return "completed"
-    if isinstance(outcome, AttemptCancelled):
-        return "cancelled"
-    if isinstance(outcome, AttemptFailed):
-        return "discarded" if outcome.retry_seconds is None else "retryable"
-    return "snoozed" if isinstance(outcome, AttemptSnoozed) else "retryable"
 
 
 _OWNER: Final = LeaseOwner("test", "test", "test")
@@ -132,7 +115,7 @@ _WAITING: Final[frozenset[JobState]] = frozenset({"available", "scheduled", "ret
 
 
 class DrainKeywords(TypedDict, total=False):
-    """The options of `JobsTester.drain_queue`, each of which may be left out."""
+    """The options of `JobsTester.drain_queue`; all may be left out."""
 
     with_scheduled: bool | datetime
     with_recursion: bool
@@ -142,7 +125,7 @@ class DrainKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class DrainOptions:
-    """What is drained of a queue."""
+    """The queue to drain, and which of its jobs."""
 
     queue: str
     with_scheduled: bool | datetime = False
@@ -152,22 +135,24 @@ class DrainOptions:
 
 
 class Runs:
-    """Of one store; jobs run one at a time, in the task that asks for it."""
+    """Runs the jobs of one store, one at a time, in the task of the caller."""
 
-    def __init__(self, store: MemoryStore, catalogue: WorkerCatalogue, settings: JobsSettings) -> None:
+    def __init__(
+        self, store: MemoryStore, enqueue_pipeline: EnqueuePipeline, middleware: Sequence[RunMiddleware]
+    ) -> None:
         self._store = store
-        self._catalogue = catalogue
-        self._enqueue_pipeline = EnqueuePipeline(catalogue, settings.enqueue_middleware, settings.cipher)
+        self._catalogue = catalogue = enqueue_pipeline.catalogue
+        self._enqueue_pipeline = enqueue_pipeline
         context = ExecutionContext(
             store.now,
-            settings.run_middleware,
+            middleware,
             decrypt=self._enqueue_pipeline.open,
             pass_results=partial(pass_results, store),
         )
         self._attempts = TesterAttempts(catalogue, context)
 
     async def perform(self, new: NewJob, attempt: int) -> Attempt:
-        """Run a job without keeping it. Raises what a middleware raises, and `JobDropped` when one drops it."""
+        """Run a job without keeping it. Raises the errors of middleware, and `JobDropped` if one drops the job."""
         (prepared,) = self._enqueue_pipeline.prepared([new])
         if prepared is None:
             raise JobDropped(new.worker)
@@ -180,20 +165,17 @@ class Runs:
         return await self._attempts.run(job)
 
     async def run(self, job_id: int) -> Attempt | None:
-        """Run one attempt of a job that waits, and write how it ended; return None for one that does not wait.
-
-        Broken off, the job is put back.
-        """
+        """Run and acknowledge one attempt of a waiting job; return None for another job. Interrupted, put it back."""
         attempts = await self.run_together([job_id])
         return attempts.get(job_id)
 
     async def run_together(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
-        """Run one attempt of each job that waits, all at a time, and write how they ended; return those by the ids.
+        """Run and acknowledge one attempt of each waiting job, all at a time; return the attempts by job id.
 
-        Broken off, all of them are put back.
+        Interrupted, it puts all of them back.
         """
         jobs = [job for job_id in job_ids if (job := self._store.take(_OWNER, job_id)) is not None]
-        groups = dict.fromkeys(group for job in jobs for group in groups_of(job.meta))
+        groups = groups_of_all(jobs)
         try:
             attempts = await self._attempts_of(jobs)
         except BaseException:
@@ -213,12 +195,12 @@ class Runs:
         return {job_id: task.result() for job_id, task in tasks.items()}
 
     async def advance(self, ids: Iterable[int]) -> None:
-        """Let go of what of the groups of these jobs need wait no longer."""
+        """Advance the groups of these jobs."""
         jobs = await self._store.find(JobFilter(ids=frozenset(ids)), ALL)
-        await advance_all(self._store, dict.fromkeys(group for job in jobs for group in groups_of(job.meta)))
+        await advance_all(self._store, groups_of_all(jobs))
 
     async def run_inline(self, ids: Iterable[int]) -> None:
-        """Run jobs, and what waited for them, whatever their time is; raise what a worker raises."""
+        """Run jobs, and the jobs that waited for them, before their time, too; raise the error of a worker."""
         for job_id in ids:
             job = await self._store.get(job_id)
             groups = [] if job is None else groups_of(job.meta)
@@ -228,7 +210,7 @@ class Runs:
             await self.run_inline(await self._released(groups, job_id))
 
     async def drain(self, options: DrainOptions) -> Drained:
-        """Run what waits in a queue, each job once at most."""
+        """Run the waiting jobs of a queue, each at most once."""
         ran: Counter[str] = Counter()
         done: set[int] = set()
         while waiting := [job for job in await self._waiting(options) if job.id not in done]:
@@ -239,7 +221,8 @@ class Runs:
                 ids = [] if job.id in done else self._chunk(job, [one for one in waiting if one.id not in done], room)
                 done.update(ids)
                 attempts = (await self.run_together(ids)).values()
-                ran.update(became(attempt.outcome) for attempt in attempts)
+                names = (outcome_name(attempt.outcome) for attempt in attempts)
+                ran.update("retryable" if name in {"failed", "returned"} else name for name in names)
                 for attempt in () if options.with_safety else attempts:
                     attempt.check(job.worker)
             if not options.with_recursion:
@@ -247,14 +230,14 @@ class Runs:
         return Drained(**ran)
 
     def _chunk(self, job: Job, waiting: Sequence[Job], room: int | None) -> list[int]:
-        """Return the ids of jobs that are one call together with `job`, itself first: others of a chunk worker."""
+        """Return the ids of the jobs in one call with `job`, its own first: other jobs of the same chunk worker."""
         worker = self._catalogue.get(job.worker)
         size = (None if worker is None else chunk_size(worker)) or 1
         alike = [one.id for one in waiting if self._catalogue.get(one.worker) is worker] if size > 1 else [job.id]
         return alike[: size if room is None else min(size, room)]
 
     async def _waiting(self, options: DrainOptions) -> list[Job]:
-        """Return what may run, as a queue would take it; then what waits for its time, if that is wanted, by that."""
+        """Return the due jobs, in the order in which a queue claims them, then later jobs, if wanted, by their time."""
         which = JobFilter(states=_WAITING, queues=frozenset({options.queue}), workers=frozenset(self._catalogue.names))
         now, until = self._store.now(), options.with_scheduled
         jobs = await self._store.find(which, ALL)
@@ -267,7 +250,7 @@ class Runs:
         return [*due, *later] if until else due
 
     async def _released(self, groups: Iterable[JobGroups], after_id: int) -> list[int]:
-        """Return the jobs of groups that may run by now, but the one that has just done so."""
+        """Return the ids of the available jobs of groups, without the job that has just run."""
         found: set[int] = set()
         for group in groups:
             which = JobFilter(states=frozenset({"available"}), meta=group.meta)
@@ -276,9 +259,9 @@ class Runs:
 
 
 class JobsClock:
-    """Called, it says what time it is (aware UTC): when it was made, until it is moved.
+    """A clock that stands still until it is moved; a call returns the time, aware UTC.
 
-    Jobs that are due by a move are available after it, as they would be within a second.
+    After a move, jobs that are due are available, as they would be within a second in a service.
     """
 
     def __init__(self, now: datetime | None = None) -> None:
@@ -294,11 +277,11 @@ class JobsClock:
         return self._now
 
     def move(self, seconds: float) -> None:
-        """Go on by `seconds`, or back when they are below 0."""
+        """Move by `seconds`, which may be below 0."""
         self.move_to(self._now + timedelta(seconds=seconds))
 
     def move_to(self, time: datetime) -> None:
-        """Go to a time. Raises `BadJobsTest` for one that has no time zone."""
+        """Move to a time. Raises `BadJobsTest` for a time without a time zone."""
         if time.tzinfo is None:
             what = f"the clock cannot go to {time}, which has no time zone"
             raise BadJobsTest(what, "add one, as in datetime.now(UTC)")

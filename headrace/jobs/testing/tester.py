@@ -1,4 +1,4 @@
-"""`JobsTester` and the service it runs."""
+"""`JobsTester`: keeps and runs the jobs of a test, in memory."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -12,7 +12,6 @@ from typing_extensions import override
 from headrace.jobs.errors import BadJobsTest, JobNotRun
 from headrace.jobs.job import INCOMPLETE, AttemptCompleted, Inserted, Job, JobOutcome, NewJob
 from headrace.jobs.jobs import Jobs
-from headrace.jobs.running.enqueue import EnqueuePipeline
 from headrace.jobs.running.outcomes import RESULT
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
@@ -23,11 +22,11 @@ from headrace.jobs.testing.runs import Drained, DrainKeywords, DrainOptions, Job
 from headrace.jobs.worker import AnyWorker, Worker
 
 After = Callable[[Sequence[Inserted | None]], Awaitable[None]]
-"""Called with the inserted jobs; in the mode inline it runs them before the caller that enqueued goes on."""
+"""Called with the inserted jobs, before `insert` returns; in the mode inline it runs them."""
 
 
 class TestedJobs(Jobs):
-    """Keeps every enqueued job, and passes it to `after`. It is bound, not opened: no event loop is needed."""
+    """The service of a test: passes each enqueued job to `after`. It is bound but never opened, so it needs no loop."""
 
     __test__ = False
     is_stand_in = True
@@ -69,15 +68,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TesterMode = Literal["inline", "manual"]
-"""Whether what is enqueued runs at once, before the enqueuer goes on, or is kept until the test runs it (Oban's)."""
+"""Whether an enqueued job runs at once, before `enqueue` returns, or when the test runs it, as in Oban."""
 
 
 class JobsTester:
-    """Has the jobs of a test, in memory, and runs them only in the test's own thread and task.
+    """Keeps the jobs of a test in memory, and runs them in the test's own thread and task.
 
-    Functions run where the test is, also those that a queue would run in a thread or an OS process; only jobs that are
-    one chunk have a task each. What is asserted
-    is asserted at once; the words that run jobs are coroutines, and end in `_sync` for tests that are none.
+    Functions that a queue would run in a thread or an OS process also run there. Only the jobs of one chunk have a task
+    each. Methods that run jobs are coroutines; their `_sync` versions are for tests without a coroutine.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ class JobsTester:
         settings: JobsSettings | None = None,
         clock: JobsClock | None = None,
     ) -> None:
-        """`settings` are those whose middleware and cipher the jobs are to have. Raises `BadJobsTest`."""
+        """The jobs use the middleware and the cipher of `settings`. Raises `BadJobsTest`."""
         if mode not in get_args(TesterMode):
             what = f"the mode of the jobs of a test is {mode!r}"
             raise BadJobsTest(what, "say inline or manual")
@@ -96,48 +94,45 @@ class JobsTester:
         self.store = MemoryStore(now=self.clock)
         settings = replace(settings or JobsSettings(), now=self.clock)
         self._service = TestedJobs(self.store, catalogue, settings, self._after)
-        self._runs = Runs(self.store, catalogue, settings)
-        enqueue_pipeline = EnqueuePipeline(catalogue, settings.enqueue_middleware, settings.cipher)
-        self._inspection = Inspection(self.store, catalogue, enqueue_pipeline)
+        self._runs = Runs(self.store, self._service.enqueue_pipeline, settings.run_middleware)
+        self._inspection = Inspection(self.store, self._service.enqueue_pipeline)
         self.clock.add_listener(self._stage)
 
     def __enter__(self) -> Self:
-        """Take in what the workers enqueue. Raises `NotBound` while another `Jobs` has them."""
+        """Bind the workers. Raises `NotBound` while another `Jobs` keeps their jobs."""
         self._service.catalogue.bind(self._service)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take in nothing more."""
+        """Unbind the workers."""
         self._service.catalogue.unbind(self._service)
 
     @property
     def jobs(self) -> Jobs:
-        """The service that the workers enqueue to, for code that is handed one; it runs no queue."""
+        """The service of the workers, for code that takes a `Jobs`; it runs no queue."""
         return self._service
 
     @contextmanager
     def inline(self) -> Iterator[None]:
-        """Run at once what is enqueued inside the block."""
+        """Run jobs at once that are enqueued inside the block."""
         yield from self._in("inline")
 
     @contextmanager
     def manual(self) -> Iterator[None]:
-        """Keep what is enqueued inside the block."""
+        """Keep jobs that are enqueued inside the block."""
         yield from self._in("manual")
 
-    # What was enqueued
-
     def all_enqueued(self, worker: AnyWorker | str | None = None, **wants: Unpack[JobWants]) -> list[Job]:
-        """Return the jobs that were enqueued and have not run, oldest first. Raises `BadJobsTest`."""
+        """Return the fitting jobs that are enqueued and have not run, oldest first. Raises `BadJobsTest`."""
         fits, _, _ = self._inspection.enqueued(self._inspection.wanted(worker, wants))
         return [kept.job for kept in fits]
 
     def assert_enqueued(
         self, worker: AnyWorker | str | None = None, *, count: int | None = None, **wants: Unpack[JobWants]
     ) -> Job:
-        """Return the oldest job that was enqueued, has not run, and fits; with a `count`, so many must.
+        """Return the oldest fitting job that is enqueued and has not run; with a `count`, exactly so many must fit.
 
-        Raises AssertionError, which shows what is enqueued instead, and `BadJobsTest` for what no job could be.
+        Raises AssertionError, which shows the enqueued jobs, and `BadJobsTest` for an impossible expectation.
         """
         __tracebackhide__ = True
         wanted = self._inspection.wanted(worker, wants)
@@ -149,20 +144,18 @@ class JobsTester:
         return fits[0].job
 
     def refute_enqueued(self, worker: AnyWorker | str | None = None, **wants: Unpack[JobWants]) -> None:
-        """Raise AssertionError, which shows them, if any jobs were enqueued, have not run, and fit."""
+        """Raise AssertionError if a fitting job is enqueued and has not run."""
         __tracebackhide__ = True
         wanted = self._inspection.wanted(worker, wants)
         fits, _, _ = self._inspection.enqueued(wanted)
         if fits:
             raise AssertionError(surplus(wanted, fits))
 
-    # Running
-
     async def perform_job(self, worker: Worker[P, Any, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a job of the worker without keeping it, and return what it answers.
+        """Run a job of the worker without keeping it, and return the worker's answer.
 
-        Its arguments go through JSON, as those of every job do, and so does a recorded result. Raises `BadArguments`,
-        what the worker raises, and `JobFailed` for an attempt that failed otherwise.
+        Arguments and a recorded result are converted to JSON and back, as for each job. Raises `BadArguments`, the
+        error of the worker, and `JobFailed` for another failure.
         """
         known = self._inspection.known(worker)
         attempt = await self._runs.perform(worker.new(*args, **kwargs), 1)
@@ -172,29 +165,29 @@ class JobsTester:
         return cast("T", attempt.answer)
 
     def perform_job_sync(self, worker: Worker[P, Any, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do the same where no coroutine is."""
+        """Run a job as `perform_job` does, in a test without a coroutine."""
         return apart(partial(self.perform_job, worker, *args, **kwargs))
 
     async def outcome_of(self, job: NewJob, *, attempt: int = 1) -> JobOutcome:
-        """Run one attempt of a job, as `worker.new(…)` makes it, without keeping it; return what becomes of it.
+        """Run one attempt of a job, such as `worker.new(…)`, without keeping it; return its outcome.
 
-        So is seen when a job is tried again, and what its last attempt leads to. A worker that raises raises nothing.
+        The outcome has the wait of a retry, or shows a discarded job. An error of the worker is not raised.
         """
         return (await self._runs.perform(job, attempt)).outcome
 
     async def drain_queue(self, queue: str = "default", **keywords: Unpack[DrainKeywords]) -> Drained:
-        """Run what waits in a queue, most urgent first, each job once at most; return how many ended how.
+        """Run the waiting jobs of a queue, most urgent first, each at most once; return the numbers by outcome.
 
-        Jobs of a chunk worker are one call, as many as its `size`, and wait for no others.
+        Jobs of a chunk worker run in one call, at most its `size`, without a wait for other jobs.
 
-        `with_scheduled=True` runs also what waits for its time; a time does so for what waits until then.
-        `with_recursion=False` leaves alone what is enqueued meanwhile. At most `with_limit` jobs are run.
-        `with_safety=False` raises what a worker raises.
+        `with_scheduled=True` also runs jobs before their time; a time does so for jobs that are due by then.
+        `with_recursion=False` leaves jobs that are enqueued meanwhile. At most `with_limit` jobs run.
+        `with_safety=False` raises the error of a worker.
         """
         return await self._runs.drain(DrainOptions(queue, **keywords))
 
     def drain_queue_sync(self, queue: str = "default", **keywords: Unpack[DrainKeywords]) -> Drained:
-        """Do the same where no coroutine is."""
+        """Drain a queue as `drain_queue` does, in a test without a coroutine."""
         return apart(partial(self.drain_queue, queue, **keywords))
 
     async def _after(self, inserted: Sequence[Inserted | None]) -> None:
