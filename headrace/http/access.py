@@ -45,9 +45,9 @@ class HttpAnswer:
         """The sentence, or else the phrase of the status, as a line of text."""
         return f"{self.text or self.reason}\n".encode()
 
-    def all_headers(self) -> list[tuple[bytes, bytes]]:
+    def headers_with(self, body: bytes) -> list[tuple[bytes, bytes]]:
         """Return all headers, with the type and length of the body."""
-        length = str(len(self.body)).encode()
+        length = str(len(body)).encode()
         return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length), *self.headers]
 
 
@@ -58,8 +58,9 @@ def retry_later(status: int, text: str, seconds: int = 1) -> HttpAnswer:
 
 async def send_answer(send: Send, answer: HttpAnswer) -> None:
     """Send an answer as an ASGI app does."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.all_headers()})
-    await send({"type": "http.response.body", "body": answer.body})
+    body = answer.body
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers_with(body)})
+    await send({"type": "http.response.body", "body": body})
 
 
 def headers_of(head: Head) -> dict[bytes, bytes]:

@@ -291,10 +291,11 @@ class HttpConnection(H11Protocol):
             self.cycle.message_event.set()
         if self.conn.our_state in _UNANSWERED:
             self._server.requests.add((str(answer.status),))
-            headers = answer.all_headers()
+            body = answer.body
+            headers = answer.headers_with(body)
             headers = headers if CLOSE in headers else [*headers, CLOSE]
             response = h11.Response(status_code=answer.status, headers=headers, reason=answer.reason)
-            for event in (response, h11.Data(data=answer.body), h11.EndOfMessage()):
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._linger()
 

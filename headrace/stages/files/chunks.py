@@ -111,6 +111,7 @@ class ChunkReader(Protocol):
 
     def take_losses(self) -> Sequence[int]:
         """Return the least number of bytes that was lost of each damaged file since the last call. Thread-safe."""
+        return ()
 
     def close(self) -> None:
         """Close everything."""
@@ -205,10 +206,6 @@ class FilesReader(ChunkReader):
         self._is_woken = True
         if self._waker >= 0:
             os.write(self._waker, b"!")
-
-    @override
-    def take_losses(self) -> tuple[int, ...]:
-        return ()
 
     @override
     def close(self) -> None:

@@ -50,7 +50,8 @@ class LineDecoder(Protocol):
         """Decode the next lines; `first_number` is the number of the first one, from 1. Never raises."""
 
     def end(self) -> Decoded:
-        """Decode the lines that were held back: the file has ended."""
+        """Decode the lines that were held back, by default none: the file has ended."""
+        return Decoded()
 
 
 class NotDecodable(ValueError):
@@ -83,10 +84,6 @@ class TextDecoder(LineDecoder):
         if has_returns:
             return decode_each(lines, first_number, _without_return)
         return Decoded(list[object](lines))
-
-    @override
-    def end(self) -> Decoded:
-        return Decoded()
 
 
 def _without_return(line: str) -> list[object]:
@@ -270,10 +267,6 @@ class JsonDecoder(LineDecoder):
             return Decoded(self._decode_all(cast("list[str]", lines)))
         except (TypeError, ValueError, RecursionError):  # a line is no text or no JSON, or nests too deep
             return decode_each(lines, first_number, self._decode_one)
-
-    @override
-    def end(self) -> Decoded:
-        return Decoded()
 
     def _decode_all(self, lines: list[str]) -> list[object]:
         """Decode all lines as one list, 1.5 times as fast as one by one; raise if any line is wrong.

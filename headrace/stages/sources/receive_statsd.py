@@ -142,7 +142,7 @@ class ReceiveStatsd(Producer[object], StageType):
         self._dropped = 0
         self._loop: asyncio.AbstractEventLoop
         self.port = 0
-        """The port on which it listens, from `init` on."""
+        """The port, once it listens."""
 
     @override
     async def init(self) -> None:

@@ -2,20 +2,24 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from headrace.pipeline.failure import Retry
 from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, SqlRow
 from headrace.telemetry.events import LOG
 
+T = TypeVar("T")
+
 BACKOFF: Final = Retry(backoff_seconds=0.1, max_backoff_seconds=5.0)
 """How long to wait between attempts to reach a database."""
 
 FIRST_TRY_SECONDS: Final = 3.0
 """How long the first attempt may take, since the sources of the run wait for the start of this stage."""
+
+WAITS: Final = "stage %r waits: %s"
 
 
 class DatabaseLink:
@@ -58,19 +62,14 @@ class DatabaseLink:
     async def try_to_open(self) -> None:
         """Connect if the database can be reached. Raises `DatabaseFailed` when it answers and cannot be used."""
         with suppress(DatabaseUnreachable):  # the status shows it, and the next attempt follows soon
-            await self._open()
+            await self._watched(self._database.open())
 
     async def write(self, insert: Insert, rows: Sequence[Sequence[object]]) -> dict[int, str]:
         """Write rows, once the database has been reached. Raises `DatabaseFailed`."""
         if not self._was_reached:
             await self._wait_until_reached()
-        try:
-            refused = await self._database.write(insert, rows)
-        except DatabaseFailed as error:
-            self._failed(error, "stage %r cannot write, and its batch fails unless `retry` repeats it: %s")
-            raise
-        self._went_through()
-        return refused
+        text = "stage %r cannot write, and its batch fails unless `retry` repeats it: %s"
+        return await self._watched(self._database.write(insert, rows), text)
 
     async def read(self, query: str, values: SqlRow) -> list[dict[str, object]]:
         """Return the rows of a query; wait while it cannot be reached. Other errors raise `DatabaseFailed`."""
@@ -78,15 +77,9 @@ class DatabaseLink:
             if not self._was_reached:
                 await self._wait_until_reached()
             try:
-                rows = await self._database.read(query, values)
-            except DatabaseFailed as error:
-                self._failed(error)
-                if not isinstance(error, DatabaseUnreachable):
-                    raise
+                return await self._watched(self._database.read(query, values))
+            except DatabaseUnreachable:
                 self._was_reached = False
-            else:
-                self._went_through()
-                return rows
 
     async def _wait_until_reached(self) -> None:
         """Try to connect until it succeeds. When cancelled, nothing has changed."""
@@ -96,16 +89,17 @@ class DatabaseLink:
                     await asyncio.sleep(self.wait_seconds())
                 await self.try_to_open()
 
-    async def _open(self) -> None:
+    async def _watched(self, work: Awaitable[T], text: str = WAITS) -> T:
+        """Await a call of the database, and update the status; log `text` when an outage begins."""
         try:
-            await self._database.open()
+            result = await work
         except DatabaseFailed as error:
-            self._failed(error)
+            self._failed(error, text)
             raise
         self._went_through()
+        return result
 
-    def _failed(self, error: DatabaseFailed, text: str = "stage %r waits: %s") -> None:
-        """Set the status; log `text` at the begin of an outage."""
+    def _failed(self, error: DatabaseFailed, text: str = WAITS) -> None:
         self._status.down(error)
         if not isinstance(error, DatabaseUnreachable):
             return
