@@ -37,7 +37,9 @@ LINGER_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 """How long running requests may take when the server closes."""
 
-NO_MORE: Final = HttpAnswer(503, "Nothing more is taken in.", ((b"retry-after", b"1"), CLOSE))
+NO_MORE: Final = HttpAnswer(
+    503, "This server takes no more requests: try again later.", ((b"retry-after", b"1"), CLOSE)
+)
 """The answer while the server closes."""
 
 _UNANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)

@@ -80,4 +80,4 @@ class ReaderClosed(Unrecoverable):
     """The reader of standard output is gone, as after `| head`."""
 
     def __init__(self) -> None:
-        super().__init__("nobody reads standard output any more: let its reader read to the end, or write to a file")
+        super().__init__("the reader of standard output is gone: let its reader read to the end, or write to a file")

@@ -173,7 +173,7 @@ def apply_to_events(function: Callable[[object], T], events: list[object], fail:
         else:
             if len(outputs) + failed == len(events):
                 return outputs
-            why = "the function raised StopIteration, which ends a loop and says nothing of an event"
+            why = "the function raised StopIteration, which ends a loop and is no result for an event"
             fail(len(outputs) + failed, BadEvent(why))
         failed += 1
 

@@ -133,9 +133,7 @@ def _label_name(value: str) -> str:
     if not _LABEL_NAME.fullmatch(value):
         raise refused("bad_metric", "a label's name has letters, digits and _ only, and begins with no digit")
     if value.startswith("__") or value in {"le", "quantile"}:
-        raise refused(
-            "bad_metric", "Prometheus keeps the label names le, quantile and those beginning with __ to itself"
-        )
+        raise refused("bad_metric", "Prometheus reserves the label names le and quantile, and those beginning with __")
     return value
 
 

@@ -34,7 +34,7 @@ LOG_SECONDS: Final = 60.0
 
 
 EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
-BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "What the events take in a source's buffer on disk.")
+BYTES: Final = FamilySpec("gauge", "headrace_disk_buffer_bytes", "The size of the events in a source's buffer on disk.")
 WRITE_FAILURES: Final = FamilySpec(
     "counter",
     "headrace_disk_buffer_write_failures_total",
@@ -64,7 +64,7 @@ class DiskSpace:
         if not self._is_logged and now - self._logged_at >= LOG_SECONDS:
             self._is_logged, self._logged_at = True, now
             LOG.warning(
-                "the disk under the buffer %s is full (%s): nothing more is taken in until there is room",
+                "the disk under the buffer %s is full (%s): no more events are stored until there is room",
                 self._path,
                 error.why,
             )

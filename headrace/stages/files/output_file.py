@@ -152,7 +152,7 @@ class RotatingFile(OutputFile):
             if not self._rotation.keep:
                 Path(self._path).unlink()
         except OSError as error:
-            raise CannotWrite(self._path, f"it cannot be set aside ({error.strerror})") from error
+            raise CannotWrite(self._path, f"it cannot be rotated ({error.strerror})") from error
         finally:
             self.open()
 

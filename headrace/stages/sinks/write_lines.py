@@ -78,7 +78,7 @@ class WriteLinesOptions(Options):
     @model_validator(mode="after")
     def _rotates_a_file(self) -> "WriteLinesOptions":
         if self.rotate is not None and self.path == STANDARD_OUTPUT:
-            raise refused("bad_value", "standard output cannot be set aside: name a file in `path`", path=["rotate"])
+            raise refused("bad_value", "standard output cannot be rotated: name a file in `path`", path=["rotate"])
         return self
 
 

@@ -97,4 +97,4 @@ def _message(job: Job, acknowledged: "asyncio.Future[Outcome]") -> Message[objec
 def _failed(job: Job) -> AttemptFailed:
     is_last = job.attempt >= job.max_attempts
     seconds = None if is_last else float(oban_seconds(job.attempt, job.max_attempts, random.random))
-    return AttemptFailed("a stage of the pipeline that took the job failed what came of it: see its log", seconds)
+    return AttemptFailed("a stage failed an event of this job: see the log of the pipeline", seconds)

@@ -99,7 +99,7 @@ async def test_events_wait_for_room_and_are_kept_once(full: Full, caplog: pytest
     assert full.in_file() == await full.take(10) == [1, 2, 3, 4]
     begun, over = caplog.messages
     assert begun.startswith(f"the disk under the buffer {full.path} is full (")
-    assert begun.endswith("): nothing more is taken in until there is room")
+    assert begun.endswith("): no more events are stored until there is room")
     assert over.startswith(f"the disk under the buffer {full.path} has room again after ")
 
 

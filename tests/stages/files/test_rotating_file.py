@@ -66,7 +66,7 @@ async def test_a_stage_rotates_and_loses_no_line(tmp_path: Path, fsync: str) -> 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"path": "-", "rotate": {"size": "1MiB"}}, "standard output cannot be set aside"),
+        ({"path": "-", "rotate": {"size": "1MiB"}}, "standard output cannot be rotated"),
         ({"path": "out", "rotate": {}}, "say when: by `size`, or `every` so often, or both"),
         ({"path": "out", "fsync": "sometimes"}, "is not a duration"),
     ],

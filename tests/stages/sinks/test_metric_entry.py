@@ -76,7 +76,7 @@ def test_an_entry_declares_its_metric_under_its_name_as_written(entry: Mapping[s
         ("{counter: headrace_total}", "bad-metric", 19, "are for headrace's own metrics"),
         ("{counter: other_total}", "duplicate-metric", 19, "already, in line 7"),
         ("{gauge: other_total, value: 1}", "duplicate-metric", 17, "already, in line 7"),
-        ("{counter: a_total, labels: {le: '1'}}", "bad-metric", 37, "Prometheus keeps"),
+        ("{counter: a_total, labels: {le: '1'}}", "bad-metric", 37, "Prometheus reserves"),
         ("{counter: a_total, labels: {x: event.}}", "bad-expression", 45, "ends too early"),
         ("{counter: a_total, value: event.}", "bad-expression", 40, "ends too early"),
         ("{counter: a_total, limit: 0}", "bad-value", 35, "1 or more"),
