@@ -1,4 +1,4 @@
-"""`FailurePolicy`, `FailedEvent`, retry back-off."""
+"""`FailurePolicy`, `FailedEvent` and `Retry`: how a stage handles failures."""
 
 import math
 import random
@@ -10,17 +10,17 @@ from typing import Final
 from headrace.errors import message_of
 
 MOST_DOUBLINGS: Final = 60
-"""Beyond them the longest wait is reached in any case, and floats stay finite."""
+"""More doublings would overflow a float; the maximum back-off is reached long before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often an event is tried, and how long a try waits for the next.
+    """How often an event is tried, and the back-off between two attempts.
 
-    The wait after the n-th attempt is drawn evenly from 0 to `backoff_seconds * 2 ** (n - 1)`, at most
-    `max_backoff_seconds` (full jitter, after Brooker, "Exponential Backoff And Jitter", 2015). An error that has
-    `retry_after_seconds`, as a server's answer may say, is waited for that long, at most `max_backoff_seconds`.
-    Only errors of the classes `on` are tried again, and none of `not_on`.
+    The back-off after the n-th attempt is random between 0 and `backoff_seconds * 2 ** (n - 1)`, and at most
+    `max_backoff_seconds` (full jitter, after Brooker, "Exponential Backoff And Jitter", 2015). An error with an
+    attribute `retry_after_seconds`, such as a server's answer may give, sets the back-off itself, up to that maximum.
+    Only errors of the classes `on`, and not of the classes `not_on`, are retried.
     """
 
     attempts: int = 5
@@ -41,11 +41,11 @@ class Retry:
                 yield f"with a {key} of {seconds!r}: it must be a number of seconds, 0 or more"
 
     def is_wanted(self, error: BaseException, attempt: int) -> bool:
-        """Tell whether an event is tried again that failed with `error` in its `attempt`-th try, counted from 1."""
+        """Return whether to retry an event that failed with `error` in its `attempt`-th attempt, counted from 1."""
         return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, self.not_on)
 
     def seconds(self, attempt: int, jitter: float, asked: float | None = None) -> float:
-        """Return how long to wait after the `attempt`-th try; `jitter` is from 0 to 1, `asked` the error's own wait.
+        """Return the back-off after the `attempt`-th attempt; `jitter` is from 0 to 1, `asked` that of the error.
 
         >>> Retry(backoff_seconds=1.0, max_backoff_seconds=5.0).seconds(4, jitter=0.5)
         2.5
@@ -57,7 +57,7 @@ class Retry:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return for how many seconds an error asks not to be tried again, if it does."""
+    """Return the back-off in seconds that an error asks for; None if it asks for none."""
     seconds = getattr(error, "retry_after_seconds", None)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
         return None
@@ -65,12 +65,12 @@ def retry_after(error: BaseException) -> float | None:
 
 
 Redact = Callable[[str], str]
-"""Hides in the text of an error what must not be shown: what variables gave a config."""
+"""Hides secrets in the text of an error: the values of variables in a config."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """An event that failed for good: `data` is the event itself, and `attempts` how often it was tried."""
+    """An event that failed for good: `data` is the event itself, `attempts` the number of its attempts."""
 
     stage: str
     data: object
@@ -89,7 +89,7 @@ class FailedEvent:
 
 
 DeadLetterHandler = Callable[[Sequence[FailedEvent]], Awaitable[None]]
-"""Stores events that failed for good; they are durable at return. Raises the errors of its store."""
+"""Stores events that failed for good; they are durable when it returns. Raises the errors of its store."""
 
 Wait = Callable[[float], Awaitable[None]]
 """Waits for a number of seconds."""
@@ -99,7 +99,7 @@ Wait = Callable[[float], Awaitable[None]]
 class FailurePolicy:
     """How one stage handles failures.
 
-    `errors` passes described events to the `errors` output, as there is room, and returns how many went.
+    `errors` sends descriptions of events to the `errors` output, as there is room, and returns how many it took.
     """
 
     retry: Retry | None = None
@@ -112,7 +112,7 @@ class FailurePolicy:
 
     @property
     def is_plain(self) -> bool:
-        """Whether an event that fails is discarded at once."""
+        """Whether a failed event is discarded at once."""
         return (self.retry or self.timeout_seconds or self.dead_letter_handler or self.errors) is None
 
 

@@ -1,4 +1,4 @@
-"""`Message`, `Acknowledgement`, `Outcome`."""
+"""`Message`, `Acknowledgement` and `Outcome`: how a source learns the end of each event."""
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,16 +11,16 @@ from headrace.telemetry.events import LOG
 
 
 class Outcome(enum.IntEnum):
-    """How a message ended; the higher one is the worse one, and wins."""
+    """How a message ended. Of different outcomes of its descendants the worst counts, which has the highest number."""
 
     DONE = 0
     DEAD_LETTERED = 1
-    """It failed, and is stored as a dead letter: its source need not send it again."""
+    """It failed and is stored as a dead letter, so its source need not send it again."""
     FAILED = 2
 
 
 class AcknowledgementLike(Protocol):
-    """Counts the pending descendants of an event at its source."""
+    """Counts the pending descendants of an event."""
 
     def add(self, count: int) -> None:
         """Add `count` descendants, before the first of them is delivered."""
@@ -30,9 +30,9 @@ class AcknowledgementLike(Protocol):
 
 
 class Acknowledgement:
-    """Counts one event's descendants; when the last has ended, reports the worst outcome to the source, once.
+    """Counts the pending descendants of an event, and reports the worst outcome to its source, once, after the last.
 
-    It begins with one descendant: the event itself.
+    It starts with one descendant: the event itself.
     """
 
     __slots__ = ("_pending", "_resolve", "_worst")
@@ -48,7 +48,7 @@ class Acknowledgement:
         self._pending += count
 
     def end(self, outcome: Outcome) -> None:
-        """Called when one descendant ended; the last one reports to the source, once."""
+        """Called when one descendant ended. The last one reports to the source."""
         if outcome > self._worst:  # noqa: PLR1730 - a call to max would take as long as all the rest
             self._worst = outcome
         self._pending -= 1
@@ -61,7 +61,7 @@ class Acknowledgement:
 
 
 class JoinedAcknowledgement:
-    """The acknowledgement of an event with several parents: it reports to each of them."""
+    """The acknowledgement of an event with more than one parent: it reports to each of them."""
 
     __slots__ = ("_parents",)
 
@@ -80,7 +80,7 @@ class JoinedAcknowledgement:
 
 
 class NoAcknowledgement:
-    """The acknowledgement of a plain event among messages: no source waits for it."""
+    """The acknowledgement of a plain event among messages: no source waits for its outcome."""
 
     __slots__ = ()
 
@@ -102,9 +102,10 @@ NO_METADATA: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Message(Generic[D_co]):
-    """`data` is what a per-event function sees; `attempt` counts deliveries of it to one stage, from 1.
+    """An event with metadata and an acknowledgement.
 
-    Treat it as frozen: it is no frozen dataclass only because one of those takes 1 us to make, and this a fifth of it.
+    A stage with `per_event` gets only its `data`. `attempt` counts its deliveries to one stage, from 1. Treat it as
+    frozen: a frozen dataclass would take 1 µs to make, and this class takes a fifth of that.
     """
 
     __slots__ = ("acknowledgement", "attempt", "data", "metadata")
@@ -135,9 +136,9 @@ class Message(Generic[D_co]):
         return f"Message({self.data!r}, {dict(self.metadata)!r}, attempt={self.attempt})"
 
     def derive(self, data: N, *others: "Message[object]") -> "Message[N]":
-        """Return a message made from this one, and from the `others`; all of them wait for it.
+        """Return a message made from this one and the `others`, whose sources wait for it.
 
-        A batch handler returns the messages that it derived; derived messages that it does not return are not counted.
+        Return derived messages from the batch handler: one that is not returned or emitted counts for nothing.
         """
         if not others:
             return Message(data, self.metadata, self.acknowledgement)
@@ -145,7 +146,7 @@ class Message(Generic[D_co]):
         return Message(data, self.metadata, JoinedAcknowledgement(tuple(parents.values())))
 
     def redeliver(self) -> "Message[D_co]":
-        """Return this message for one more delivery."""
+        """Return this message for its next delivery."""
         return Message(self.data, self.metadata, self.acknowledgement, self.attempt + 1)
 
 
@@ -153,21 +154,21 @@ _MESSAGE: Final = frozenset({Message})
 
 
 def as_messages(events: list[object]) -> list[object]:
-    """Return `events` with plain ones wrapped, without a source. A list of messages alone is returned itself."""
+    """Return `events` with plain ones as messages without a source. A list of messages only is returned itself."""
     if set(map(type, events)) <= _MESSAGE:
         return events
     return [event if isinstance(event, Message) else Message(event) for event in events]
 
 
 def add_pending(messages: Iterable[object]) -> None:
-    """Add one pending descendant for each of `messages`, to each of its sources."""
+    """Add one pending descendant to each of `messages`. Plain events are skipped."""
     for message in messages:
         if isinstance(message, Message):
             message.acknowledgement.add(1)
 
 
 def acknowledge(messages: Iterable[object], outcome: Outcome) -> None:
-    """End one descendant for each of `messages` with `outcome`."""
+    """End one descendant of each of `messages` with `outcome`. Plain events are skipped."""
     for message in messages:
         if isinstance(message, Message):
             message.acknowledgement.end(outcome)

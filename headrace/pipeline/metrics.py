@@ -1,4 +1,4 @@
-"""Name, help and labels of every metric of stages, edges and pipelines, and how to read each."""
+"""Name, help, labels and value of every metric of stages, edges and pipelines."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ _STAGE: Final = ("pipeline", "stage", "kind")
 _EDGE: Final = ("pipeline", "producer", "consumer")
 
 Values = Mapping[str, float]
-"""The values of one stage by the value of the metric's own label."""
+"""The values of one stage, by the value of the further label of the metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """The values of one scrape: the snapshot, and whether each store of the run itself can be used."""
+    """The values of one scrape: the snapshot, and whether each store of the run is up."""
 
     snapshot: TopologySnapshot
     stores: Mapping[str, bool] = field(default_factory=dict)
@@ -47,7 +47,7 @@ def _stage(
     label: str = "",
     kind: MetricKind | None = None,
 ) -> Metric[MeasuredRun]:
-    """Return a metric of stages; one with a `label` of its own has several values, by that label's values."""
+    """Return a metric of stages. With a further `label` it has one value for each value of that label."""
 
     def samples(run: MeasuredRun) -> Iterator[Sample]:
         for stage in run.stages:
@@ -69,7 +69,7 @@ def _edge(name: str, text: str, read: Callable[[EdgeSnapshot], float]) -> Metric
 
 
 def _connections(run: MeasuredRun) -> Iterator[Sample]:
-    """Yield which connections can be used; those of the run's own stores belong to no stage."""
+    """Yield whether each connection is up. The stores of the run itself belong to no stage."""
     for stage in run.stages:
         for one in stage.connections:
             yield (run.name, stage.name, one.kind), int(one.is_up)
@@ -95,7 +95,7 @@ PIPELINE_METRICS: Final[tuple[Metric[MeasuredRun], ...]] = (
     ),
     _stage(
         "headrace_stage_events_sent_total",
-        "Events that a stage has delivered to its consumers; one given to several counts once.",
+        "Events that a stage has delivered to its consumers; one delivered to more than one consumer counts once.",
         lambda stage: stage.events_sent,
     ),
     _stage(
@@ -226,7 +226,7 @@ PIPELINE_METRICS: Final[tuple[Metric[MeasuredRun], ...]] = (
 
 
 def pipeline_families(run: MeasuredRun) -> Iterator[Family]:
-    """Yield all metrics of a pipeline: ours first, then those that its stages declare."""
+    """Yield all metrics of a pipeline: headrace's own, then the ones that its stages declare."""
     yield from (metric.family(run) for metric in PIPELINE_METRICS)
     yield from stage_families(run.snapshot)
 
@@ -234,9 +234,9 @@ def pipeline_families(run: MeasuredRun) -> Iterator[Family]:
 def stage_families(snapshot: TopologySnapshot) -> Iterator[Family]:
     """Yield the metrics that stages declare.
 
-    A metric with the labels of its stage has a series for each stage. One without them, as `count_metrics` has, is
-    shared by the copies of one stage: its counts are added, and of a gauge the later copy's value stands. The topology
-    has refused any other two metrics of one name.
+    A metric with stage labels has a series for each stage. A metric without them, as in `count_metrics`, is shared by
+    the copies of one stage: counts are added up, and a gauge has the value of the last copy. The topology refuses any
+    other two metrics of one name.
     """
     by_name: dict[str, list[Family]] = {}
     for stage in snapshot.stages:
@@ -247,7 +247,7 @@ def stage_families(snapshot: TopologySnapshot) -> Iterator[Family]:
 
 
 def combined(families: Sequence[Family]) -> Family:
-    """Return the numbers of families with one spec as those of one family."""
+    """Return one family with the added numbers of families of the same spec."""
     total = families[0].copy()
     for family in families[1:]:
         total.join(family)

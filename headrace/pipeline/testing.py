@@ -1,4 +1,4 @@
-"""Help for tests of a pipeline: a source for events of a test, and their outcomes."""
+"""For tests of pipelines: a source that a test feeds, and the outcomes of its events."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from headrace.pipeline.topology.topology import Topology
 
 
 class TestSource(Inbox[Message[object]]):
-    """A source for tests (Broadway's DummyProducer): it emits what `push_test_message` hands in, and nothing else.
+    """A source for tests (Broadway's DummyProducer): it emits only the events of `push_test_message`.
 
-    Put it in the place of a real one before the start: `pipeline.replace("orders", TestSource)`. All edges behind it
-    carry messages then, whatever the real source's do.
+    Replace the real source before the start: `pipeline.replace("orders", TestSource)`. All edges behind it then carry
+    messages, even if the real source emits plain events.
     """
 
     __test__: ClassVar[bool] = False
@@ -24,9 +24,9 @@ class TestSource(Inbox[Message[object]]):
 async def push_test_message(
     pipeline: Topology, source: str, data: object, metadata: Mapping[str, object] = NO_METADATA
 ) -> Outcome:
-    """Push an event through a running pipeline from a source; return the outcome of it and all events made from it.
+    """Push an event through a running pipeline from a source; return the worst outcome of it and its descendants.
 
-    Broadway's `test_message`. Raises `GraphError` where the stage is no `TestSource`, and `NoProcess` when it ended.
+    Broadway's `test_message`. Raises `GraphError` when the stage is no `TestSource`, `NoProcess` when it has ended.
     """
     (outcome,) = await push_test_batch(pipeline, source, [data], metadata)
     return outcome
@@ -35,7 +35,7 @@ async def push_test_message(
 async def push_test_batch(
     pipeline: Topology, source: str, batch: Iterable[object], metadata: Mapping[str, object] = NO_METADATA
 ) -> list[Outcome]:
-    """Push events, in one list, as `push_test_message` does; return an outcome for each, in their order."""
+    """Push events as `push_test_message` does, all in one list; return their outcomes in order."""
     handle = pipeline.stage(source)
     if not pipeline.is_made_by(source, TestSource):
         raise GraphError(

@@ -16,9 +16,7 @@ SMALL_FILES: Final = 8
 STAGE_TYPES: Final = ("sources", "transforms", "sinks")
 """Folders that hold as many files as there are types."""
 
-FULL_FOLDERS: Final[dict[str, int]] = {
-    "headrace/pipeline/engine": 14,
-}
+FULL_FOLDERS: Final[dict[str, int]] = {}
 """Folders with more files than 10 (12 with subfolders), and how many."""
 
 STAGE_CLASSES: Final = {"Batch", "Discard", "Sample"}

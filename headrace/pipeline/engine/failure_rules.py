@@ -1,4 +1,4 @@
-"""The rules about failures: crash, time limit, retry, poison, dead letters. Each is here and nowhere else."""
+"""The rules about failures: crashes, time limits, retries, poison events and dead letters."""
 
 import asyncio
 import inspect
@@ -12,10 +12,10 @@ from headrace.pipeline.message import Message, Outcome
 
 
 class FailureRules:
-    """Tries the events of a unit, and says what happens to those that fail.
+    """Attempts the events of a unit, and handles its failures.
 
-    An exception of a callback is a crash. With a `FailurePolicy` that is not plain it fails the events that were handed
-    over instead, and no event brings the stage down.
+    With a plain `FailurePolicy`, an exception of a callback crashes the stage. With any other it fails the events of
+    that call instead.
     """
 
     def __init__(self, counts: StageCounts, policy: FailurePolicy) -> None:
@@ -24,7 +24,7 @@ class FailureRules:
 
     @property
     def is_plain(self) -> bool:
-        """Whether an event that fails is discarded at once."""
+        """Whether a failed event is discarded at once."""
         return self._policy.is_plain
 
     def discard(self, unit: Unit) -> None:
@@ -34,7 +34,7 @@ class FailureRules:
         unit.outcomes = dict.fromkeys(unit.failures, Outcome.FAILED)
 
     def begin(self, unit: Unit, positions: Sequence[int]) -> Awaitable[object] | None:
-        """Try events of a unit: keep their outputs and failures, or return an awaitable for `wait`."""
+        """Begin an attempt at events of a unit. Return an awaitable for `wait`, or None when the attempt is over."""
         try:
             returned = unit.call(positions)
             if inspect.isawaitable(returned):
@@ -47,7 +47,7 @@ class FailureRules:
         return None
 
     async def wait(self, unit: Unit, positions: Sequence[int], returned: Awaitable[object]) -> None:
-        """Wait for the end of a try."""
+        """Wait until an attempt is over."""
         try:
             is_timed = unit.is_timed_whole and self._policy.timeout_seconds is not None
             unit.take(positions, await (unit.handler.in_time(returned) if is_timed else returned))
@@ -61,7 +61,7 @@ class FailureRules:
             unit.failures.setdefault(position, error)
 
     def is_poison(self, unit: Unit) -> bool:
-        """Return whether the event of a unit has brought the stage down too often; then it has failed."""
+        """Return whether the one event of a unit has crashed the stage too often; if so, fail it."""
         event, most = unit.events[0], self._policy.max_deliveries
         if not isinstance(event, Message) or event.attempt <= most:
             return False
@@ -69,7 +69,7 @@ class FailureRules:
         return True
 
     async def mend(self, unit: Unit) -> None:
-        """Retry the failed events of a unit until they succeed or have failed for good, and pass on the latter."""
+        """Retry the failed events of a unit until each has succeeded or failed for good; dead-letter the latter."""
         retry, attempt = self._policy.retry, 1
         failed: dict[int, FailedEvent] = {}
         while unit.failures:
@@ -88,7 +88,7 @@ class FailureRules:
             unit.outcomes = {} if outcome is Outcome.DONE else dict.fromkeys(failed, outcome)
 
     async def _retry_later(self, unit: Unit, failures: dict[int, BaseException], attempt: int) -> None:
-        """Try events again, after the back-off of their `attempt`-th try; the longest of them is waited for."""
+        """Attempt events again, after the longest back-off of their `attempt`-th attempt."""
         errors = list(failures.values())
         self._counts.try_again(errors)
         retry, jitter = self._policy.retry, self._policy.jitter()
@@ -100,16 +100,16 @@ class FailureRules:
             await self.wait(unit, positions, returned)
 
     def _failed_event(self, event: object, error: BaseException, attempt: int) -> FailedEvent:
-        """Return the record of an event that failed for good in its `attempt`-th try of this delivery."""
+        """Return the record of an event that failed for good, in the `attempt`-th attempt of this delivery."""
         if isinstance(event, Message):
             return FailedEvent(self._counts.stage, event.data, error, attempt + event.attempt - 1, event.metadata)
         return FailedEvent(self._counts.stage, event, error, attempt, {})
 
     async def dead_letter(self, events: Sequence[object], failed: Sequence[FailedEvent]) -> Outcome:
-        """Pass on events that failed for good: to the `errors` output, to the dead letters, or only to the counts.
+        """Send events that failed for good to the `errors` output, else to the dead letters; else discard them.
 
-        Return their worst outcome. Events that go to the `errors` output are done, as far as this stage goes. Where
-        that ends meanwhile the rest is dead-lettered. Events that no store takes have failed.
+        Return the worst outcome. Events that the `errors` output takes are done. If that output ends meanwhile, the
+        others are dead-lettered. Events that no store takes have failed.
         """
         policy, counts = self._policy, self._counts
         errors = [one.error for one in failed]

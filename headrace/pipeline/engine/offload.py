@@ -1,4 +1,4 @@
-"""Runs events of a stage one by one in threads or in OS processes."""
+"""`Offload`: handles events of a stage in threads or in OS processes."""
 
 import time
 from collections.abc import Callable
@@ -19,19 +19,19 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency
 
 CALL_SECONDS: Final = 0.01
-"""How long one call to an OS process is to take: a call and back costs 0.1 ms or more by itself."""
+"""The aim for the time of one call of an OS process, which costs at least 0.1 ms by itself."""
 
 _SLOWER: Final = 0.2
 _QUICKER: Final = 0.5
-"""The weights of the newest measurement; the first is the slowest, for its OS process has to start."""
+"""The weights of a new measurement, if it is slower or quicker. The first is slow: an OS process has to start."""
 
 MOST_AT_ONCE: Final = 64
-"""Events that go to an OS process by one call, and fail together where it dies."""
+"""The maximum number of events in one call of an OS process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The result of one event: `output`, or the `error` that the function raised."""
+    """The result of one event: an `output`, or the `error` that the function raised."""
 
     output: object = None
     error: Exception | None = None
@@ -49,7 +49,7 @@ class OffloadOwner(Protocol):
 
 
 class Offload:
-    """Handles one event of a stage in a thread or in an OS process. Close it, so that they end."""
+    """Handles one event of a stage in a thread or in an OS process. `close` ends these."""
 
     def __init__(self, stage: HandlingStage, owner: OffloadOwner) -> None:
         how = owner.concurrency
@@ -59,7 +59,7 @@ class Offload:
         self._emits = isinstance(stage, ProducerConsumer)
         self._limit = how.limit
         self.fails_alone = how.mode == "subprocess"
-        """Whether an exception of the function fails its event, and never brings the stage down."""
+        """Whether an exception of the function always fails its event, and never crashes the stage."""
         self._handle: Callable[[list[object]], object] = stage.handle_events
         self._function = stage.offload() if how.mode == "subprocess" else None
         self._one_to_one = stage.one_to_one
@@ -72,7 +72,7 @@ class Offload:
         )
 
     async def __call__(self, data: object) -> object:
-        """Return what `handle_events` returns for one event. Raises `HandlerTimeout`, and what the callbacks raise."""
+        """Return the result of `handle_events` for one event. Raises `HandlerTimeout`, or the error of the callback."""
         seconds = self._timeout_seconds
         executor = self._executor if seconds is None else self._executor.within(seconds)
         since = time.perf_counter()
@@ -88,13 +88,13 @@ class Offload:
         return self._shaped(result)
 
     def events_per_call(self, waiting: int) -> int:
-        """Return how many of the waiting events are best handled by one call: more than one, where each is quick."""
+        """Return how many of the waiting events should go into one call: more than one, if each is quick."""
         if self._function is None or self._timeout_seconds is not None:
             return 1
         return max(1, min(self._size, -(-waiting // self._limit)))
 
     async def many(self, data: list[object]) -> list[Made]:
-        """Return the results of the function for several events, in an OS process. A death there is raised."""
+        """Return the results of the function for events in one call. Raises `ExecutorError` if the OS process dies."""
         if self._function is None:
             raise ValueError(self._name)
         since = time.perf_counter()
@@ -107,9 +107,10 @@ class Offload:
         ]
 
     def _measured(self, call_seconds: float, count: int = 1) -> None:
-        """Count the work of a call of `count` events, and fit the number of events that go by one call to it.
+        """Count the work of a call of `count` events, and adapt the number of events in one call to it.
 
-        That number grows at most twofold. The time of one event is a moving mean: a busy core changes it little.
+        The number at most grows to twice its size. The time of one event is a moving mean: a busy core changes it
+        little.
         """
         self._worked(call_seconds)
         seconds = call_seconds / count
@@ -118,16 +119,16 @@ class Offload:
         self._size = max(1, min(MOST_AT_ONCE, 2 * self._size, int(CALL_SECONDS / max(self._seconds, 1e-9))))
 
     def _shaped(self, output: object) -> object:
-        """Return the result of the function as `handle_events` would return it."""
+        """Return the result of the function in the form of `handle_events`."""
         if not self._emits:
             return None
         return [output] if self._one_to_one else output
 
     def resize(self, limit: int) -> None:
-        """Handle at most `limit` events at a time from now on; running calls go on."""
+        """Handle at most `limit` events at a time from now on. Running calls go on."""
         self._limit = limit
         self._executor.resize(limit)
 
     async def close(self) -> None:
-        """End threads as far as they can be, and OS processes."""
+        """End the OS processes, and the threads as soon as their calls return."""
         await self._executor.aclose()

@@ -1,4 +1,4 @@
-"""Runs units of work, one after another or side by side: retry, timeout, order, dead letters, crashes."""
+"""Runs units of work, one after another or side by side, and keeps their order."""
 
 import asyncio
 import inspect
@@ -35,9 +35,9 @@ from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 
 class Retained:
-    """Messages that a stage keeps beyond the batch in which they came, until it releases them.
+    """Messages that a stage keeps beyond their batch, until it releases them.
 
-    The source of each one waits; a released one is done once the outputs of the running callback have been claimed.
+    The source of each one waits. A released message is done when the outputs of the running callback are counted.
     """
 
     __slots__ = ("_messages", "_released")
@@ -47,29 +47,29 @@ class Retained:
         self._released: list[object] = []
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep the messages among `events`; one that is retained already stays so."""
+        """Keep the messages among `events`. A second call for the same message changes nothing."""
         for event in events:
             if isinstance(event, Message) and id(event) not in self._messages:
                 event.acknowledgement.add(1)
                 self._messages[id(event)] = event
 
     def release(self, events: Sequence[object]) -> None:
-        """Release the retained ones of `events`."""
+        """Release the retained messages among `events`."""
         for event in events:
             message = self._messages.pop(id(event), None)
             if message is not None:
                 self._released.append(message)
 
     def outputs_claimed(self) -> None:
-        """Acknowledge the released messages: all their outputs have been claimed."""
+        """Acknowledge the released messages: all their outputs are counted."""
         if self._released:
             released, self._released = self._released, []
             acknowledge(released, Outcome.DONE)
 
     def requeue(self, current: Sequence[object]) -> list[object]:
-        """Forget all messages, and return them, oldest first, to be delivered again; each has one pending descendant.
+        """Forget all messages, and return them, oldest first, to be delivered again. Each has one pending descendant.
 
-        Messages in `current` are only released, and not returned.
+        Messages in the `current` batch are released instead: that batch is requeued by itself.
         """
         known = {id(event) for event in current}
         messages = [*self._released, *self._messages.values()]
@@ -80,21 +80,17 @@ class Retained:
 
 
 class Processing:
-    """Runs one unit after another: tries, retries failed events, dead-letters the rest, and acknowledges messages.
+    """Runs one unit after another, and acknowledges its messages.
 
-    An exception of a callback is a crash, and acknowledges nothing: the events are then still in flight. With a
-    `FailurePolicy` that is not plain it fails the events that were handed over instead, and no event brings the stage
-    down.
-
-    Without a unit, outputs need not be known per event: `handle_events` is called directly, and failed events are only
-    counted.
+    A crash acknowledges nothing: the events are then still in flight. Without a unit, no edge carries messages and the
+    failure policy is plain: `handle_events` is called directly, and failed events are only counted.
     """
 
     is_concurrent: ClassVar[bool] = False
     """Whether units run side by side."""
 
     def __init__(self, counts: StageCounts, policy: FailurePolicy = PLAIN_FAILURE, unit: Unit | None = None) -> None:
-        """`unit` is used again for every batch."""
+        """`unit` takes every batch, one after another."""
         self._counts = counts
         self._rules = FailureRules(counts, policy)
         self._unit = unit
@@ -124,7 +120,7 @@ class Processing:
         return await ended if inspect.isawaitable(ended) else ended
 
     def _ended(self, unit: Unit) -> object:
-        """Return the outputs where failed events are discarded at once, or an awaitable of them."""
+        """Return the outputs when failed events are discarded at once, else an awaitable of them."""
         if not self._rules.is_plain:
             return self._mended(unit)
         self._rules.discard(unit)
@@ -140,11 +136,11 @@ class Processing:
         return outputs if unit.handler.emits else None
 
     def _current_unit(self) -> Unit | None:
-        """Return the unit whose callback runs, if there is one."""
+        """Return the unit whose callback runs; None if there is none."""
         return self._unit
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Called when one of the events that were handed over failed."""
+        """Called when an event of the current call failed."""
         unit = self._current_unit()
         if unit is None:
             self._counts.fail(error)
@@ -152,7 +148,7 @@ class Processing:
             unit.fail_at(position, error)
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Called when an event of the unit failed; another one, which the stage retained, is discarded."""
+        """Called when an event failed. An event of a former batch, which the stage retained, is discarded."""
         unit = self._current_unit()
         if unit is not None and unit.fail(event, error):
             return
@@ -162,18 +158,18 @@ class Processing:
             event.acknowledgement.end(Outcome.FAILED)
 
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Called when some events failed: where it is not known which ones, they are counted."""
+        """Called when `count` events failed. When it is not known which events, they are only counted."""
         unit = self._current_unit()
         if unit is None or not unit.fail_some(error, count):
             self._counts.fail(error, count)
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that callbacks emit beside their outputs, so that the running unit waits for them."""
+        """Return events that a callback emits beside its return value, so that the running unit waits for them."""
         unit = self._current_unit()
         return events if unit is None else unit.owned(events)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep messages beyond the current batch. Plain events keep no source waiting. Raises `CannotRetain`."""
+        """Keep messages beyond the current batch. Plain events are ignored. Raises `CannotRetain`."""
         if self._unit is None:
             return
         if self._unit.has_data_alone:
@@ -181,23 +177,23 @@ class Processing:
         self._retained.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
-        """Release messages, once the outputs of the running callback have been claimed."""
+        """Release messages when the outputs of the running callback are counted."""
         self._retained.release(events)
 
     def outputs_claimed(self) -> None:
-        """Called when the outputs of a callback beside `handle_events` have been claimed."""
+        """Called when the outputs of a callback other than `handle_events` are counted."""
         self._retained.outputs_claimed()
 
     def requeue(self, *, has_current_batch: bool) -> list[object]:
-        """Forget the retained messages, and return them, without the batch that is still in flight."""
+        """Forget the retained messages, and return them, without messages of the batch in flight."""
         return self._retained.requeue(self._unit.events if has_current_batch and self._unit is not None else [])
 
     def is_current(self) -> bool:
-        """Return whether the present task is one of those in which units run side by side."""
+        """Return whether the current task is one in which units run side by side."""
         return False
 
     def fill(self) -> None:
-        """Start units for the events that have come meanwhile, as far as there is room."""
+        """Start units for events that have arrived meanwhile, as far as there is room."""
 
     def resize(self, limit: int) -> None:
         """Change how many units run at a time."""
@@ -208,36 +204,36 @@ class Processing:
 
 
 class ProcessingOwner(OffloadOwner, Protocol):
-    """The process of a stage that handles events: it gives more of them while there is room, and takes the outputs."""
+    """The process of a stage that handles events: it hands out batches, and takes the outputs."""
 
     counts: StageCounts
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether it takes in messages."""
+        """Whether the stage receives messages."""
 
     def more(self) -> list[object] | None:
-        """Take one more batch, and return it; None when there is none for now, or something else is due."""
+        """Take one more batch, and return it; None when there is none now, or something else is due."""
 
     def started_from(self) -> Subscription:
-        """Return the subscription of the batch that was taken last, or is just being taken."""
+        """Return the subscription of the batch that was taken last, or that is being taken."""
 
     def over(self, positions: Sequence[int], outputs: list[object], seconds: float) -> None:
-        """Emit outputs, and account for the events at `positions`, the last of which took `seconds`."""
+        """Emit outputs, and account for the events at `positions`. The last unit took `seconds`."""
 
     def measured(self, begin: Callable[[], Coroutine[object, object, None]]) -> Coroutine[object, object, None]:
-        """Return a coroutine for a task of its own whose steps count as work of the stage."""
+        """Return a coroutine for a new task, whose steps count as work of the stage."""
 
     def clock(self) -> float:
         """Return the time in seconds."""
 
 
 _TASK: Final[ContextVar["asyncio.Task[object] | None"]] = ContextVar("task", default=None)
-"""The task that runs units side by side with others; tasks that a callback starts there have another."""
+"""The task that runs units beside others. It differs from the current task in tasks that a callback starts."""
 
 
 class Interrupted(Exception):
-    """Carries a KeyboardInterrupt or SystemExit out of a task, for asyncio would raise them through the event loop."""
+    """Carries a KeyboardInterrupt or SystemExit out of a task: asyncio would raise it out of the event loop."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -245,23 +241,24 @@ class Interrupted(Exception):
 
 
 class ConcurrentProcessing(Processing):
-    """Runs as many units at a time as the stage's concurrency says, in tasks, and takes more while there is room.
+    """Runs up to `Concurrency.limit` units at a time, in tasks, and takes more batches while there is room.
 
-    It emits outputs in the order of the events, or as they come. A crash of one unit ends the others: their events are
-    still in flight. Events that are delivered again after a crash run alone, so that the next crash hits no other.
+    It emits outputs in the order of the events, or as soon as a unit is over. A crash of one unit ends the others:
+    their events are then still in flight. Events that are delivered again after a crash run alone, so that the next
+    crash hits no others.
     """
 
     is_concurrent: ClassVar[bool] = True
 
     def __init__(self, owner: ProcessingOwner, handler: Handler, make: Callable[[Handler], Unit]) -> None:
-        """`make` makes a unit: of one event, or a `BatchUnit`."""
+        """`make` is a class of units: `BatchUnit`, or one for single events."""
         super().__init__(owner.counts, owner.failure)
         self._owner = owner
         self._handler = handler
         self._make = make
         self._waiting: deque[Unit] = deque()
         self._in_order: deque[Unit] = deque()
-        """Units that are not over, and those behind them, where the outputs keep their order."""
+        """The units whose outputs are not emitted yet, in order; empty when the order need not be kept."""
         self._next_position = 0
         self._running = 0
         self._is_alone = False
@@ -285,7 +282,7 @@ class ConcurrentProcessing(Processing):
         return self._run()
 
     def _take(self, events: list[object]) -> None:
-        """Make units of a batch; its events have the next positions of those in flight."""
+        """Make units of a batch. Its events get the next positions in flight."""
         source, is_ordered = self._owner.started_from(), self._owner.concurrency.is_ordered
         if self._handler.is_acknowledged:
             events = as_messages(events)
@@ -330,9 +327,9 @@ class ConcurrentProcessing(Processing):
             group.create_task(self._owner.measured(partial(self._guarded, units)))
 
     def _next(self, others: int) -> list[Unit]:
-        """Return the units to run next while `others` do: one, or more for one call of an OS process; none for now.
+        """Return the units to run next, beside `others` units; more than one for a common call of an OS process.
 
-        A unit that was delivered again after a crash waits until no other runs, and then runs alone.
+        Empty when nothing can start now. A unit that is delivered again after a crash waits until it can run alone.
         """
         if self._is_alone or self._is_stopping():
             return []
@@ -352,7 +349,7 @@ class ConcurrentProcessing(Processing):
         return [self._waiting.popleft() for _ in list(first)]
 
     def _is_stopping(self) -> bool:
-        """Return whether a unit has crashed, or all are cancelled: what starts now would be lost with them."""
+        """Return whether a unit has crashed, or all are cancelled: a unit that starts now would be lost."""
         is_cancelled = self._cancelled is not None or (self._task is not None and self._task.cancelling() > 0)
         return is_cancelled or self._has_crashed
 
@@ -374,7 +371,7 @@ class ConcurrentProcessing(Processing):
             self._start_units(self._group)
 
     async def _run_units(self, units: list[Unit]) -> None:
-        """Run units, and the next ones again and again, as long as there are any."""
+        """Run units, then the next ones, as long as there are any."""
         while units:
             since = self._owner.clock()
             if len(units) == 1:
@@ -398,9 +395,10 @@ class ConcurrentProcessing(Processing):
             await self._rules.mend(unit)
 
     async def _run_together(self, units: Sequence[Unit]) -> None:
-        """Run units of one event each by one call of an OS process; each that fails is retried by itself.
+        """Run units of one event each by one call of an OS process. Failed events are retried one by one.
 
-        Where the OS process dies, or cannot do it, each is tried by itself: so only the one that causes it fails.
+        If the OS process dies, or cannot run the call, each unit runs again by itself, so that only the event that
+        caused it fails.
         """
         offload = self._handler.offload
         try:
@@ -423,7 +421,7 @@ class ConcurrentProcessing(Processing):
                 await self._rules.mend(unit)
 
     def _complete(self, units: Sequence[Unit], seconds: float) -> None:
-        """Pass on the outputs of finished units; in order, those of units behind one that runs have to wait."""
+        """Emit the outputs of finished units. In order, a unit waits for all earlier units."""
         for unit in units:
             unit.is_over = True
         if self._owner.concurrency.is_ordered:
@@ -457,7 +455,7 @@ class ConcurrentProcessing(Processing):
 
 
 def processing_of(owner: ProcessingOwner, stage: HandlingStage) -> Processing:
-    """Return what runs the events of a stage, as its settings say and its edges need."""
+    """Return the processing that the settings and the edges of a stage need."""
     policy, how = owner.failure, owner.concurrency
     handler = Handler(
         owner.name,

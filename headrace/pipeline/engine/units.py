@@ -1,4 +1,4 @@
-"""Units of work: a batch or one event, how the callbacks get it, and how its outputs acknowledge its messages."""
+"""Units of work, a batch or one event: how the callbacks get it, and how its messages are acknowledged."""
 
 import asyncio
 import inspect
@@ -28,7 +28,7 @@ from headrace.pipeline.message import (
 from headrace.pipeline.stage.stage import as_list, check_nothing
 
 EventHandler = Callable[[list[object]], object]
-"""`handle_events` as the runtime calls it: a batch in; outputs, None, or an awaitable of either out."""
+"""`handle_events` as the runtime calls it: it takes a batch, and returns outputs, None, or an awaitable of either."""
 
 _DATA: Final = attrgetter("data")
 
@@ -37,9 +37,9 @@ _NO_OUTCOMES: Final[Mapping[int, Outcome]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """The callbacks of a stage that handle events, and how they are called.
+    """The callbacks of a stage that handle events, and how to call them.
 
-    `handle_each` is None where the stage has none, and `offload` where they run on the loop.
+    `handle_each` is None if the stage has none, and `offload` is None if the callbacks run on the event loop.
     """
 
     stage: str
@@ -53,19 +53,19 @@ class Handler:
     offload: Offload | None = None
 
     def is_crash(self, error: Exception) -> bool:
-        """Return whether an exception of a callback brings the stage down, rather than fail its events."""
+        """Return whether an exception of a callback crashes the stage, rather than fails its events."""
         is_alone = self.offload is not None and self.offload.fails_alone
         return isinstance(error, BadReturn) or (self.policy.is_plain and not is_alone)
 
     def outputs(self, returned: object, callback: str = "handle_events") -> list[object]:
-        """Return what a callback returned as a list of outputs; empty for a consumer. Raises `BadReturn`."""
+        """Return the return value of a callback as a list of outputs; empty for a consumer. Raises `BadReturn`."""
         if self.emits:
             return returned if type(returned) is list else as_list(self.stage, callback, returned)
         check_nothing(self.stage, returned)
         return []
 
     async def in_time(self, returned: Awaitable[object]) -> object:
-        """Await the result of a callback. Raises `HandlerTimeout` when that takes too long."""
+        """Await the result of a callback. Raises `HandlerTimeout` when it takes longer than the policy allows."""
         seconds = self.policy.timeout_seconds
         if seconds is None:
             return await returned
@@ -79,7 +79,7 @@ class Handler:
 
 
 class PendingResult(Coroutine[object, object, object]):
-    """A coroutine that awaits the result of a callback; closed before it began, it closes that, too."""
+    """A coroutine that awaits the coroutine of a callback, and closes that, too, when it is closed before it began."""
 
     def __init__(self, awaited: Awaitable[object], work: Coroutine[object, object, object]) -> None:
         self._awaited = awaited
@@ -105,10 +105,10 @@ class PendingResult(Coroutine[object, object, object]):
 
 
 class Unit(ABC):
-    """Events that are handled together, and are retried, dead-lettered and acknowledged apart from all others.
+    """Events that are handled together, and retried, dead-lettered and acknowledged independently of other units.
 
-    A try hands over the events at some positions: all of them first, later those that failed. `failures` has the errors
-    of the current try. `outcomes` has the events that failed for good, unless another output took them.
+    The first attempt hands over all events, the later ones only the failed events. They are known by their positions:
+    `failures` has the errors of the current attempt, `outcomes` the events that did not end as done.
     """
 
     __slots__ = (
@@ -123,13 +123,13 @@ class Unit(ABC):
     )
 
     is_timed_whole: ClassVar[bool] = True
-    """Whether the time limit bounds a whole try, rather than each event in it."""
+    """Whether the time limit is for a whole attempt, rather than for each event in it."""
 
     source: Subscription
-    """The subscription of the events, while other units run."""
+    """The subscription of the events. Set where units run side by side."""
 
     in_flight_positions: range
-    """The positions of the events among all that are in flight, while other units run."""
+    """The positions of the events among all events in flight. Set where units run side by side."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -141,7 +141,7 @@ class Unit(ABC):
         """Whether the callbacks get only the data of a batch of messages, which could not be delivered again."""
 
     def start(self, events: list[object]) -> None:
-        """Take the events, and forget those of a former use."""
+        """Take new events, and forget all others."""
         self.events = events
         self.failures = {}
         self.outcomes = _NO_OUTCOMES
@@ -154,7 +154,7 @@ class Unit(ABC):
 
     @abstractmethod
     def call(self, positions: Sequence[int]) -> object:
-        """Hand the callbacks the events at `positions`; return their result, or an awaitable of it."""
+        """Hand the events at `positions` to the callbacks; return their result, or an awaitable of it."""
 
     @abstractmethod
     def take(self, positions: Sequence[int], returned: object) -> None:
@@ -162,14 +162,14 @@ class Unit(ABC):
 
     @abstractmethod
     def finish(self) -> list[object]:
-        """Claim all outputs, end the events, done unless `outcomes` differs, and return the outputs."""
+        """Return the outputs. Count them as descendants first, then end the events with their `outcomes`."""
 
     def fail_at(self, position: int, error: BaseException) -> None:
-        """Fail one of the events that were handed over."""
+        """Fail one event of the current call."""
         self.failures.setdefault(position, error)
 
     def fail(self, event: object, error: BaseException) -> bool:
-        """Fail an event, as the callbacks got it; return False when it is none of this unit's."""
+        """Fail an event, as the callbacks got it. Return False when it does not belong to this unit."""
         for position, one in enumerate(self.events):
             if (one is event or (isinstance(one, Message) and one.data is event)) and position not in self.failures:
                 self.failures[position] = error
@@ -177,22 +177,22 @@ class Unit(ABC):
         return False
 
     def fail_some(self, error: BaseException, count: int) -> bool:
-        """Fail the event whose callback runs; return False where `count` events are only to be counted."""
+        """Fail the one event that is being handled. Return False when it is not known which events failed."""
         return False
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that the callbacks emit beside their outputs, so that the unit waits for them."""
+        """Return events that a callback emits beside its return value, so that the unit waits for them."""
         return events
 
 
 UNIT: Final[ContextVar[Unit | None]] = ContextVar("unit", default=None)
-"""The unit whose callback runs beside those of others: in a task, or in a thread with a copy of its context."""
+"""The unit whose callback runs, where units run side by side: in a task, or in a thread with a copy of its context."""
 
 
 class BatchUnit(Unit):
-    """A batch that is handled as a whole, its messages or their data; a retry is a smaller batch.
+    """A batch that is handled as a whole. A retry is a smaller batch.
 
-    It does not know from which data an output comes: each output keeps all messages of its batch waiting.
+    Where callbacks get only the data of messages, no output has a known parent: all messages wait for all outputs.
     """
 
     __slots__ = ("_outputs", "_parents", "_waiting")
@@ -202,7 +202,7 @@ class BatchUnit(Unit):
         self.has_data_alone = handler.is_acknowledged and not handler.takes_messages
         self._outputs: list[object] = []
         self._waiting: Acknowledgement | None = None
-        """Waits for all outputs of the data of the batch."""
+        """Waits for all outputs, where their parents are not known."""
         self._parents: list[object] = []
 
     @override
@@ -254,9 +254,9 @@ Outputs = list[Sequence[object]]
 
 
 def finish_events(events: Sequence[object], outputs: Outputs, outcomes: Mapping[int, Outcome]) -> list[object]:
-    """End messages, each with its own outputs, which are claimed first; return the outputs of all.
+    """End messages, after the outputs of each are counted as its descendants; return the outputs of all.
 
-    A single output takes the count of its message.
+    A message with exactly one output does not end: the output replaces it.
     """
     derived: list[object] = []
     for position, (message, made) in enumerate(zip(cast("Sequence[Message[object]]", events), outputs, strict=True)):
@@ -271,7 +271,7 @@ def finish_events(events: Sequence[object], outputs: Outputs, outcomes: Mapping[
 
 
 class EachUnit(Unit):
-    """A batch whose events are handled each on its own: by one call where outputs are known per event, or singly."""
+    """A batch whose events are handled each on its own: by one call if that returns outputs per event, else singly."""
 
     __slots__ = ("_at", "_data", "_flat", "_handed", "_is_single", "_outputs")
 
@@ -284,7 +284,7 @@ class EachUnit(Unit):
         self._data: list[object] = []
         self._outputs: Outputs = []
         self._flat: list[object] | None = None
-        """One output for each event, where all succeeded at the first try."""
+        """One output for each event, when all succeeded in the first attempt."""
         self._handed: Sequence[int] = ()
         self._at = 0
 
@@ -319,7 +319,7 @@ class EachUnit(Unit):
                 self._outputs[position] = made
 
     def _per_event(self, positions: Sequence[int], returned: object) -> Outputs | None:
-        """Return the outputs of each event that was handed over; None where `_flat` has them. Raises `BadReturn`."""
+        """Return the outputs of each event of a call; None when `_flat` has them. Raises `BadReturn`."""
         handler, failures, count = self.handler, self.failures, len(positions)
         if handler.handle_each is not None and handler.emits:
             outputs = handler.outputs(returned, "handle_each")
@@ -406,7 +406,7 @@ class EachUnit(Unit):
 
 
 class EventUnit(Unit):
-    """One event, which is handled beside others."""
+    """One event that is handled beside others."""
 
     __slots__ = ("_outputs",)
 
@@ -452,7 +452,7 @@ class EventUnit(Unit):
 
 
 class OffloadedUnit(EventUnit):
-    """One event, which is handled in a thread or an OS process; a time limit ends the call there."""
+    """One event that is handled in a thread or in an OS process, which keeps the time limit."""
 
     __slots__ = ()
 

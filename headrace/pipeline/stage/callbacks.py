@@ -18,7 +18,7 @@ HandlingStage = ProducerConsumer[object, object] | Consumer[object]
 _PREFIX: Final = "handle_"
 
 _LIKENESS: Final = 0.82
-"""From here on two names are near. Methods are messages, so `handle_inform` must stay free beside `handle_info`."""
+"""Names at least this similar count as misspelt. Methods are messages, so `handle_inform` stays allowed."""
 
 
 def check_callback(first: object) -> None:
@@ -48,7 +48,7 @@ def own_handle_each(stage: HandlingStage) -> Callable[[list[object]], object] | 
 
 
 def _check_names(first: Stage, kind: type[Stage]) -> None:
-    """Refuse a `handle_*` method that is near to a callback of its kind, unless the class has that callback, too."""
+    """Refuse a `handle_*` method that looks like a callback of its kind, unless the class has that callback, too."""
     declared = [name for name in dir(kind) if name.startswith(_PREFIX)]
     missing = [name for name in declared if not is_overridden(getattr(first, name), getattr(kind, name))]
     for name in dir(type(first)):
@@ -59,7 +59,7 @@ def _check_names(first: Stage, kind: type[Stage]) -> None:
 
 
 def near_callback(name: str, callbacks: Iterable[str]) -> str | None:
-    """Return the callback of which `name` seems to be a misspelling; None for a name of the user's own.
+    """Return the callback that `name` misspells; None for a method of the user's own.
 
     >>> near_callback("handle_canel", ["handle_cancel"]), near_callback("handle_order", ["handle_room"])
     ('handle_cancel', None)

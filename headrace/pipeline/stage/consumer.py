@@ -17,7 +17,7 @@ In = TypeVar("In")
 
 @dataclass(frozen=True, slots=True)
 class ConsumerRuntime(Runtime):
-    """The runtime's side of a consumer."""
+    """The parts of the runtime that a consumer calls."""
 
     receiver: Receiver
 
@@ -31,7 +31,7 @@ class Consumer(Stage, Generic[In]):
         """Handle a batch, oldest first, at most `max_demand - min_demand` events.
 
         The list is yours; the events are shared and must not be changed.
-        May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
+        May be `async def`. An exception is a crash: the batch is discarded, or delivered again if it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
 
@@ -47,8 +47,8 @@ class Consumer(Stage, Generic[In]):
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
 
-        Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
-        `NoProcess` for one that has ended.
+        Raises `GraphError` for a stage that does not exist, that emits nothing, or that this stage feeds; `NoProcess`
+        for a stage that has ended.
         """
         self._runtime.receiver.check_loop("subscribe")
         return self._runtime.receiver.subscribe(to)

@@ -1,4 +1,4 @@
-"""Producers: stages that emit events, as many as their consumers have asked for."""
+"""Producers: stages that emit as many events as their consumers have asked for."""
 
 import asyncio
 import enum
@@ -27,30 +27,30 @@ from headrace.pipeline.stage.stage import Emitter, Runtime, Stage, events_given
 Out = TypeVar("Out")
 
 PUSH_BUFFER_BYTES: Final = 64 * 1024 * 1024
-"""The bound in bytes of a source to which others send events, whose size the source does not choose."""
+"""The limit of the buffer of a source to which clients send events: it cannot choose their size."""
 
 
 class ProducerEmitter(Emitter, Protocol):
-    """The runtime's side of a producer."""
+    """The part of a runtime through which a producer emits."""
 
     is_paused: bool
 
     def emit_own(self, events: list[object]) -> None:
-        """Deliver or buffer `events`, unless they have to wait."""
+        """Deliver or buffer `events`. Raises `BufferFull` when they have to wait."""
 
     def room(self) -> int:
         """Return how many events would be delivered or buffered now."""
 
     def unhandled(self) -> int:
-        """Return how many events are buffered, or on their way to consumers."""
+        """Return how many events are buffered, or delivered and not handled yet."""
 
     @property
     def buffer_limit_bytes(self) -> int | None:
-        """How many bytes the events in the buffer may take."""
+        """The limit of the buffer in bytes; None for no limit."""
 
     @property
     def waits_when_full(self) -> bool:
-        """Whether anything ever has to wait."""
+        """Whether the buffer keeps all events, so that senders have to wait."""
 
     def is_full(self) -> bool:
         """Return whether nothing may be emitted now."""
@@ -60,51 +60,51 @@ class ProducerEmitter(Emitter, Protocol):
 
 
 Emitted = Iterable[Out] | AsyncIterable[Out]
-"""Events, oldest first: a list or another iterable at once, or a generator or async stream to be pulled."""
+"""Events, oldest first: all at once in a list or other iterable, or in a generator or async stream that is pulled."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerRuntime(Runtime):
-    """The runtime's side of a producer and what it emits by."""
+    """The parts of the runtime that a producer calls."""
 
     emitter: ProducerEmitter
 
 
 class Producer(Stage, Generic[Out]):
-    """A stage that emits events. Subclass it and say in `handle_demand` where they come from.
+    """A stage that emits events. Subclass it and return them from `handle_demand`.
 
-    `handle_room` and `handle_drain` are optional callbacks that concern producers.
+    Two of the optional callbacks are for producers only: `handle_room` and `handle_drain`.
     """
 
     buffer_keep: KeepPolicy = "last"
-    """Which events its buffer keeps, unless its settings differ. "all" is for those that look at `room` before."""
+    """Which events the buffer keeps when it is full, unless the settings differ. With "all", look at `room` first."""
 
     buffer_bytes: int | None = None
-    """How many bytes the events in its buffer may take, unless its settings differ; None is no bound."""
+    """The limit of the buffer in bytes, unless the settings differ; None for no limit."""
 
     _runtime: ProducerRuntime
 
     def handle_demand(self, demand: int) -> Emitted[Out] | Awaitable[Emitted[Out]]:
-        """Return events, at most `demand` of them; or a generator, kept and pulled for as many as are asked for.
+        """Return at most `demand` events; or a generator, which is kept and pulled as consumers ask.
 
-        A list that is returned is given away: its receiver may change it.
-        May be `async def`. `demand` is 1 or more, and counts only new demand: a producer that returns less owes
-        the rest, and emits it later by `emit_nowait`, or calls `complete`. A generator that has ended is not pulled for
-        later demand: `handle_demand` is called for that.
+        Do not use a list again that you returned: its receiver may change it.
+        May be `async def`. `demand` is 1 or more, and counts only new demand. A producer that returns fewer events owes
+        the rest: it emits them later by `emit_nowait`, or calls `complete`. When a generator has ended, later demand
+        calls `handle_demand` again.
         """
         raise MissingCallback(self, "handle_demand(self, demand)")
 
     def emit_nowait(self, events: list[Out]) -> None:
         """Emit events at any time, in the loop's thread.
 
-        Events without demand go to the buffer, whose bound is kept. A buffer that keeps all takes them as long
-        as there is any room, and raises `BufferFull` when there is none.
+        Events without demand go to the buffer, up to its limit. A buffer that keeps all takes them while it has any
+        room, and raises `BufferFull` when it has none.
         """
         self._runtime.emitter.check_loop("emit_nowait")
         self._runtime.emitter.emit_own(events_given(events))
 
     def complete(self) -> None:
-        """Emit no more events than the running `handle_demand`, or its generator, was asked for.
+        """Complete: after the events of the running `handle_demand` or generator, emit no more.
 
         Buffered events go out first; then all subscriptions are completed.
         """
@@ -112,16 +112,16 @@ class Producer(Stage, Generic[Out]):
         self._runtime.emitter.complete()
 
     def format_discarded(self, count: int) -> bool:
-        """Called when the buffer was full and `count` events were discarded; return whether to log it.
+        """Called when the buffer was full and `count` events were discarded; return whether to log that.
 
-        They are counted either way, and logged once.
+        They are counted in any case, and logged once.
         """
         return True
 
     def info(self, message: object) -> None:
         """Send a message to `handle_info` of this stage, behind all events that it holds now (GenStage's `async_info`).
 
-        So a finite producer emits its last events, sends itself word, and ends when that comes.
+        So a finite producer can emit its last events, send itself a message, and end when that arrives.
         """
         self._runtime.emitter.check_loop("info")
         self._runtime.emitter.info(message)
@@ -131,53 +131,53 @@ class Producer(Stage, Generic[Out]):
         return self._runtime.emitter.estimate_buffered_count()
 
     def room(self) -> int:
-        """Return how many events would be delivered or buffered now, for stages that refuse senders beyond it.
+        """Return how many events can be delivered or buffered now, for stages that refuse senders beyond that.
 
-        None while the stage is paused.
+        It is 0 while the stage is paused.
         """
         return self._runtime.emitter.room()
 
     def unhandled(self) -> int:
-        """Return how many events its consumers have not handled: those in the buffer and those on their way to them."""
+        """Return how many events the consumers have not handled yet, including all in the buffer."""
         return self._runtime.emitter.unhandled()
 
     @property
     def buffer_limit_bytes(self) -> int | None:
-        """How many bytes the events in its buffer may take; None is no bound."""
+        """The limit of the buffer in bytes; None for no limit."""
         return self._runtime.emitter.buffer_limit_bytes
 
     @property
     def waits_when_full(self) -> bool:
-        """Whether its buffer keeps all (`when_full: block`): then it has to look at `is_full` before it emits."""
+        """Whether the buffer keeps all events (`when_full: block`): then look at `is_full` before you emit."""
         return self._runtime.emitter.waits_when_full
 
     def is_full(self) -> bool:
-        """Return whether the stage should emit nothing now: it is paused, or its buffer keeps all and has no room.
+        """Return whether the stage should emit nothing now: it is paused, or its buffer keeps all and is full.
 
-        Then `handle_room()` is called, once, when the stage may go on. Owed events may still be emitted.
+        When it may go on, `handle_room()` is called once. Owed events may be emitted in any case.
         """
         return self._runtime.emitter.is_full()
 
     @property
     def is_paused(self) -> bool:
-        """Whether the stage is paused: a source that emits by itself waits then for `handle_room()`."""
+        """Whether the stage is paused: a source that emits by itself then waits for `handle_room()`."""
         return self._runtime.emitter.is_paused
 
     async def resumed(self) -> None:
-        """Return once the stage is not paused: for an `async def handle_demand` that emits as events come."""
+        """Return once the stage is not paused: for an `async def handle_demand` that emits events as they arrive."""
         await self._runtime.emitter.resumed()
 
     def demand_by_consumer(self) -> dict[str, int]:
-        """Return who misses events now, by name, and how many: who asks, where `handle_demand` wants to know."""
+        """Return the unmet demand of each consumer, by its name: shows `handle_demand` which of them ask."""
         return self._runtime.emitter.demand_by_consumer()
 
     @staticmethod
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
-        """Make producers of any iterable, async iterable or aiostream stream; they complete when it ends.
+        """Return a factory of producers for an iterable, async iterable or aiostream stream; they complete at its end.
 
         When the source raises, one event counts as failed, and the stage restarts: an iterator then goes on where it
-        was, and another iterable (a list, a range) begins again. A source that has no event left after that did not
-        complete, and a generator that raised can do neither: both end the run with `Unrecoverable`.
+        was, and another iterable (a list, a range) begins again. A generator that raised can do neither, and a source
+        without any further event has not completed: both end the run with `Unrecoverable`.
         Raises `BadOption` for anything else.
         """
         if not isinstance(source, Iterable | AsyncIterable):
@@ -186,9 +186,9 @@ class Producer(Stage, Generic[Out]):
 
 
 class Inbox(Producer[Out]):
-    """Emits events from outside, and none of its own: by `handle.emit`, `emit_nowait` and `emit_threadsafe`.
+    """Emits only events from outside the graph: by `handle.emit`, `emit_nowait` and `emit_threadsafe`.
 
-    It ends when the run is drained, or by `complete`.
+    It completes when the run drains, or by `complete`.
     """
 
     buffer_keep = "all"
@@ -199,7 +199,7 @@ class Inbox(Producer[Out]):
 
 
 class _End(enum.Enum):
-    """The value of an iterator without further events."""
+    """The value for the end of an iterator."""
 
     END = enum.auto()
 
@@ -212,7 +212,7 @@ _STREAM: Final = "an iterable or an async iterable; a function that makes one ha
 
 
 class StreamSource(Generic[Out]):
-    """The stream of `from_stream`, over all lives of its producer; `error` cut it off since its last event."""
+    """The stream of `from_stream`, which outlives restarts; `error` interrupted it after its last event."""
 
     __slots__ = ("error", "events")
 
@@ -222,7 +222,7 @@ class StreamSource(Generic[Out]):
 
 
 class StreamProducer(Producer[Out]):
-    """Emits what a stream yields."""
+    """Emits the events of a stream."""
 
     slow_callback_advice = "give from_stream an async source, or one that yields its next event sooner"
 
@@ -263,7 +263,7 @@ class StreamProducer(Producer[Out]):
         self.complete()
 
     def _first_after(self, crash: BaseException, first: Out | Literal[_End.END]) -> Out:
-        """Return the first event after a crash. Raise `Unrecoverable` without one: the source had not completed."""
+        """Return the first event after a crash. Raises `Unrecoverable` without one: the source had not completed."""
         if first is _END:
             cause = f"was cut off by {class_and_message(crash)}"
             raise Unrecoverable(self._sentence("source", cause, "yielded nothing after the restart")) from crash
@@ -271,10 +271,10 @@ class StreamProducer(Producer[Out]):
         return first
 
     def _cut_off(self, error: BaseException, *, is_closed: bool) -> None:
-        """Remember what cut the source off; count the event that it failed to yield.
+        """Remember the error that interrupted the source, and count one failed event.
 
-        A cancellation of the stage's task, and the end of the stage, are no failure of the source. A bare generator
-        cannot go on after an error: raise `Unrecoverable` at once.
+        A cancellation of the stage's task and the end of the stage are no failures of the source. A bare generator
+        cannot go on after an error: raises `Unrecoverable` at once.
         """
         if isinstance(error, Unrecoverable):
             return
@@ -298,11 +298,11 @@ class StreamProducer(Producer[Out]):
     def _sentence(self, kind: str, cause: str, effect: str) -> str:
         return (
             f"the {kind} that {self.name!r} emits {cause}, and {effect}: "
-            "let it catch what it can bear, or give from_stream an iterable that can begin again"
+            "let it catch the errors that it can survive, or give from_stream an iterable that can begin again"
         )
 
 
 def _is_task_cancelled() -> bool:
-    """Whether the running task was cancelled, rather than something it waits for."""
+    """Return whether the running task was cancelled, rather than an awaitable that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Producer-consumers: stages in the middle of a graph, which make events of events."""
+"""Producer-consumers: stages in the middle of a graph, which turn events into events."""
 
 import inspect
 from collections.abc import Awaitable, Iterable, Sequence
@@ -17,15 +17,15 @@ Out = TypeVar("Out")
 
 
 class SideEmitter(Protocol):
-    """The runtime's side of a stage's side outputs."""
+    """The part of a runtime through which a stage emits to side outputs."""
 
     async def put(self, name: str, events: Sequence[object]) -> int:
-        """Emit events by an output as there is room; return how many it took."""
+        """Emit events to an output as there is room; return how many it took."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerConsumerRuntime(Runtime):
-    """The runtime's side of a producer-consumer."""
+    """The parts of the runtime that a producer-consumer calls."""
 
     emitter: Emitter
     receiver: Receiver
@@ -41,10 +41,11 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     _runtime: ProducerConsumerRuntime
 
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
-        """Return what comes of a batch, any number of events, in order. The batch is yours; the events are shared.
+        """Return the outputs of a batch: any number of events, in order.
 
-        A list that is returned is given away: its receiver may change it.
-        May be `async def`. An exception is a crash: the batch is discarded, or redelivered where it carries messages.
+        The batch is yours; the events are shared and must not be changed. Do not use a list again that you returned:
+        its receiver may change it.
+        May be `async def`. An exception is a crash: the batch is discarded, or delivered again if it carries messages.
         """
         raise MissingCallback(self, "handle_events(self, events)")
 
@@ -69,12 +70,11 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         self._runtime.emitter.emit_nowait(events_given(events))
 
     def emit_to(self, output: str, events: Sequence[object]) -> Awaitable[int]:
-        """Emit events by one of the `side_outputs`, as there is room; return how many went, from the first.
+        """Emit events to one of the `side_outputs`, as there is room; return how many it took, from the first.
 
-        The others found no subscriber of the output: the stage counts them, `discard(count, reason)`.
-        For an `async def handle_events` that handles batches as a whole; one that takes messages derives outputs of
-        their message.
-        Raises `BadOption` for an output that is none of them.
+        The output has no subscriber for the others: count them with `discard(count, reason)`.
+        For an `async def handle_events` that handles batches as a whole. A stage with `takes_messages` derives the
+        events from their message. Raises `BadOption` for an unknown output.
         """
         self._runtime.emitter.check_loop("emit_to")
         if output not in self.side_outputs:
@@ -83,16 +83,16 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         return self._runtime.side_outputs.put(output, self._runtime.failures.owned(events))
 
     def format_discarded(self, count: int) -> bool:
-        """Called when the buffer was full and `count` events were discarded; return whether to log it.
+        """Called when the buffer was full and `count` events were discarded; return whether to log that.
 
-        They are counted either way, and logged once.
+        They are counted in any case, and logged once.
         """
         return True
 
     def info(self, message: object) -> None:
         """Send a message to `handle_info` of this stage, behind all events that it holds now (GenStage's `async_info`).
 
-        So a finite producer emits its last events, sends itself word, and ends when that comes.
+        So a finite producer can emit its last events, send itself a message, and end when that arrives.
         """
         self._runtime.emitter.check_loop("info")
         self._runtime.emitter.info(message)
@@ -102,7 +102,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
         return self._runtime.emitter.estimate_buffered_count()
 
     def demand_by_consumer(self) -> dict[str, int]:
-        """Return who misses events now, by name, and how many."""
+        """Return the unmet demand of each consumer, by its name."""
         return self._runtime.emitter.demand_by_consumer()
 
     @override
@@ -117,8 +117,8 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same pipeline, or anew to the same one.
 
-        Raises `GraphError` for a stage that there is not, that emits nothing, or that is upstream of itself then,
-        `NoProcess` for one that has ended.
+        Raises `GraphError` for a stage that does not exist, that emits nothing, or that this stage feeds; `NoProcess`
+        for a stage that has ended.
         """
         self._runtime.receiver.check_loop("subscribe")
         return self._runtime.receiver.subscribe(to)

@@ -31,7 +31,7 @@ ExecutionMode = Literal["inline", "thread", "subprocess"]
 class Concurrency:
     """How many events of a stage are handled at a time, where, and whether outputs keep the order of their events.
 
-    Of a stage that handles batches as a whole: how many batches.
+    For a stage that handles batches as a whole, `limit` counts batches.
     """
 
     limit: int = 1
@@ -40,11 +40,11 @@ class Concurrency:
 
     @property
     def is_plain(self) -> bool:
-        """Whether batches are handled one after another on the loop."""
+        """Whether batches are handled one after another on the event loop."""
         return self.limit == 1 and self.mode == "inline"
 
     def problem(self, stage: Stage, *, has_timeout: bool) -> str | None:
-        """Return why a stage cannot be handled so, as a text that follows its name; None if it can."""
+        """Return the reason why a stage cannot run so, as a text that follows its name; None if it can."""
         if self.is_plain:
             is_kept = not has_timeout or stage.awaits()
             return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
@@ -59,15 +59,15 @@ class Concurrency:
 
 
 PLAIN_CONCURRENCY: Final = Concurrency()
-"""One batch after another, on the loop."""
+"""One batch after another, on the event loop."""
 
 
 EVENT_BYTES: Final = 32
-"""Bytes that an event takes beside its text."""
+"""The bytes of an event beside its text."""
 
 
 def text_size(text: str) -> int:
-    """Return what an event takes whose text as JSON this is.
+    """Return the bytes of an event with this JSON text.
 
     >>> text_size("[1]")
     35
@@ -76,7 +76,7 @@ def text_size(text: str) -> int:
 
 
 def event_size(event: object) -> int:
-    """Return what an event takes; of a message, its data. Where it is no JSON, Python's text for it is measured.
+    """Return the bytes of an event, or of the data of a message. If it is no JSON, its size in memory is taken.
 
     >>> event_size([1]), event_size({1, 2})
     (35, 38)
@@ -89,7 +89,7 @@ def event_size(event: object) -> int:
 
 
 DispatcherName = Literal["demand", "broadcast", "round_robin", "weighted", "partition"]
-"""The dispatchers that are built in."""
+"""The built-in dispatchers."""
 
 PRODUCER_BUFFER_SIZE: Final = 10_000
 """Events that a producer buffers before it discards (GenStage's default)."""
@@ -99,25 +99,25 @@ _CHOICES: Final[dict[str, object]] = {"buffer_keep": KeepPolicy, "restart": Rest
 
 @dataclass(frozen=True, slots=True)
 class StageSettings:
-    """How a stage dispatches, buffers and restarts.
+    """How a stage dispatches, buffers, restarts, and handles failures.
 
-    `dispatcher` is the name of an installed one, or makes one: `partial(PartitionDispatcher, 4)`. `buffer_size` counts
-    events; None is the kind's default: 10,000 for a producer, no limit for a producer-consumer, whose overshoot is at
-    most one delivery's outputs. `buffer_bytes` bounds their bytes, too: of each event the bytes of its JSON text, and
-    32; not of events in a dispatcher's own queues (partitions). None leaves that to the stage, too: most have no such
-    bound, and sources to which others send have one of 64 MiB.
-    `buffer_keep` says which end survives an overflow; with "all" nothing is discarded, and senders have to wait.
-    None leaves that to the stage: one that can turn its senders away does, and others keep the last. What does not
-    survive is discarded; with `overflow_fails` it has failed. With `demand="accumulate"` the stage takes no ask, and
-    delivers nothing, until `handle.demand("forward")`.
+    `dispatcher` names an installed dispatcher, or is a function that makes one: `partial(PartitionDispatcher, 4)`.
 
-    `retry` says how often events that fail are tried again, and how long between; then `handle_events` that raises is
-    no crash, but fails the events it was given. `timeout_seconds` bounds an async `handle_events`: each event's, where
-    the stage handles them one by one, else a batch's. Events that failed for good go to the pipeline's dead letters,
-    where it has some and `dead_letters` is true. A message that has brought the stage down `max_deliveries` times has
-    failed for good.
-    `concurrency` lets a stage that handles events one by one have several of them under way, on the loop, in threads or
-    in OS processes, and one whose `handle_events` is async several batches.
+    `buffer_size` is the limit of the buffer in events. None is the default of the kind: 10,000 for a producer, no limit
+    for a producer-consumer, which overshoots by the outputs of one delivery at most. `buffer_bytes` is its limit in
+    bytes: the JSON text of each event and 32 bytes more, without events in the queues of a dispatcher (partitions).
+    None is the default of the stage: no limit, or 64 MiB for a source to which clients send events.
+    `buffer_keep` chooses which events a full buffer keeps. With "all" it discards none, and senders have to wait. None
+    is the default of the stage: "all" if it can refuse its senders, else "last". The other events are discarded; with
+    `overflow_fails` they count as failed. With `demand="accumulate"` the stage collects demand, and delivers nothing,
+    until `handle.demand("forward")`.
+
+    With a `retry`, failed events are tried again, and an exception of `handle_events` is no crash: it fails the events
+    of that call. `timeout_seconds` limits an async `handle_events`, for each event (`per_event`) or for a batch. Events
+    that failed for good become dead letters, if the pipeline stores these and `dead_letters` is true. A message that
+    crashed the stage `max_deliveries` times has failed for good.
+    `concurrency` allows more than one event at a time for a stage with `per_event`, on the event loop, in threads or in
+    OS processes; and more than one batch for other stages whose `handle_events` is async.
     """
 
     dispatcher: DispatcherName | str | Callable[[], Dispatcher[Subscription]] = "demand"
@@ -177,7 +177,7 @@ class StageSettings:
             yield f"has max_deliveries of {most!r}: it must be a whole number, 1 or more"
 
     def make_dispatcher(self) -> Dispatcher[Subscription]:
-        """Return a new dispatcher. Raises `DispatcherError` when there is none of that name, or it cannot be made."""
+        """Return a new dispatcher. Raises `DispatcherError` when the name is unknown, or the function makes none."""
         value: object = self.dispatcher
         factory = find_dispatcher(value) if isinstance(value, str) else value
         if not callable(factory):
@@ -191,7 +191,7 @@ class StageSettings:
         return cast("Dispatcher[Subscription]", dispatcher)
 
     def failure(self, dead_letter_handler: DeadLetterHandler | None) -> FailurePolicy:
-        """Return how the stage takes failures; `dead_letter_handler` keeps what it gives up, if it may."""
+        """Return the failure policy; `dead_letter_handler` is left out unless `dead_letters` is true."""
         return FailurePolicy(
             self.retry, self.timeout_seconds, self.max_deliveries, dead_letter_handler if self.dead_letters else None
         )
@@ -203,7 +203,7 @@ class StageSettings:
         default_keep: KeepPolicy = "last",
         default_bytes: int | None = None,
     ) -> StageOutput:
-        """Return a new producer's side as the settings say, else as the stage does."""
+        """Return a new output. Where the settings leave a limit open, the defaults of the stage hold."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
         if self.overflow_fails and default_keep == "last":
             default_keep = "first"

@@ -1,4 +1,4 @@
-"""`Stage`: the base of all stages, its callbacks, outputs and settings of a class."""
+"""`Stage`: the base of all stages, with its optional callbacks and the switches of a class."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from headrace.telemetry.counts import Families, FamilySpec
 
 
 class Emitter(Protocol):
-    """The runtime's side of a stage that emits."""
+    """The part of a runtime through which a stage emits."""
 
     def check_loop(self, name: str) -> None:
         """Raise when the method `name` is called outside the stage's loop."""
@@ -24,20 +24,20 @@ class Emitter(Protocol):
         """Deliver or buffer `events`."""
 
     def complete(self) -> None:
-        """Emit nothing more."""
+        """Complete: emit no more events."""
 
     def estimate_buffered_count(self) -> int:
         """Return how many events wait for demand."""
 
     def info(self, message: object) -> None:
-        """Send a message that waits behind all events the stage holds."""
+        """Send a message to `handle_info`, behind all events that the stage has now."""
 
     def demand_by_consumer(self) -> dict[str, int]:
         """Return the unmet demand of each consumer, by its name."""
 
 
 class Receiver(Protocol):
-    """The runtime's side of a stage that takes events in."""
+    """The part of a runtime through which a stage subscribes."""
 
     def check_loop(self, name: str) -> None:
         """Raise when the method `name` is called outside the stage's loop."""
@@ -50,16 +50,16 @@ class Receiver(Protocol):
 
 
 class FailureReporter(Protocol):
-    """The runtime's side of single events: whether they failed, or are retained."""
+    """The part of a runtime through which a stage fails, retains and releases events."""
 
     def failed_at(self, position: int, error: BaseException) -> None:
-        """Called when one event of the current batch failed."""
+        """Fail the event at `position` of the current batch."""
 
     def failed(self, event: object, error: BaseException) -> None:
-        """Called when an event failed."""
+        """Fail one event."""
 
     def failed_some(self, error: BaseException, count: int) -> None:
-        """Called when `count` events failed."""
+        """Fail `count` events."""
 
     def retain(self, events: Sequence[object]) -> None:
         """Keep events beyond the current batch."""
@@ -68,12 +68,12 @@ class FailureReporter(Protocol):
         """Release events, once the outputs of the running callback have been claimed."""
 
     def owned(self, events: Sequence[object]) -> Sequence[object]:
-        """Return events that are emitted beside the return value, so that the current batch waits for them."""
+        """Return events that a callback emits beside its return value, so that the current batch waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The runtime's side of a stage, set before `init`. Each kind of stage has its own, with further parts."""
+    """The parts of the runtime that a stage calls, set before `init`. Each kind of stage has a subclass with more."""
 
     counts: StageCounts
     failures: FailureReporter
@@ -87,11 +87,11 @@ _METHODS: Final = {
     "receiver": "source or subscribe()",
     "children": "start_child(), terminate_child(), which_children() or count_children()",
 }
-"""By the parts of a runtime: the methods of a stage that need it."""
+"""The methods of a stage that need a part of the runtime, by that part."""
 
 
 class _NotStartedRuntime:
-    """The runtime of a stage that has none yet: each part raises `NotStarted`, which names the methods that need it."""
+    """Stands for the runtime of a stage that was not started: each part raises `NotStarted` and names its methods."""
 
     def __init__(self, stage: object) -> None:
         self._stage = stage
@@ -106,87 +106,88 @@ class _NotStarted:
 
 
 class Stage(GenServer):
-    """The base of `Producer`, `ProducerConsumer` and `Consumer`; subclass one of those.
+    """The base of `Producer`, `ProducerConsumer` and `Consumer`: subclass one of these.
 
-    Every optional callback is declared, with an empty body: those of a process in `Callbacks`, those of stages below.
-    Each may be `def` or `async def`, but for `handle_drain`. In a stage that emits, `handle_info`, `handle_continue`,
-    `handle_timeout`, `handle_cancel`, `handle_complete` and `handle_room` may return events, which are emitted.
+    Every optional callback is declared with an empty body, below and in `Callbacks`. Each may be `def` or `async def`,
+    except `handle_drain`. In a stage that emits, `handle_info`, `handle_continue`, `handle_timeout`, `handle_cancel`,
+    `handle_complete` and `handle_room` may return events, which are emitted.
     """
 
     per_event: ClassVar[bool] = False
-    """Whether each event is handled on its own: on edges that carry messages the runtime unwraps and wraps."""
+    """Whether each event is handled on its own. On edges that carry messages the stage gets their data, and its outputs
+    become messages."""
 
     takes_messages: ClassVar[bool] = False
-    """Whether `handle_events` gets the `Message`s of edges that carry those, rather than what they hold.
+    """Whether `handle_events` gets `Message`s, rather than their data, on edges that carry messages.
 
-    A stage that does not take them need not know of them: its batch is done when `handle_events` returns or, where it
-    emits, when all that it returned, or emitted meanwhile, is. One that takes them says of each output what it comes of
-    (`message.derive`), and may `retain` them. On other edges it gets plain events.
+    Without it, a batch is done when `handle_events` returns or, in a stage that emits, when all events that were
+    returned or emitted meanwhile are done. With it, the stage derives each output from its parents (`message.derive`),
+    and may `retain` messages. On other edges it gets plain events.
     """
 
     known_discards: ClassVar[tuple[str, ...]] = ()
-    """Reasons for which this stage discards events; they are counted from 0."""
+    """The reasons for which this stage discards events. Their counts start at 0."""
 
     metric_families: ClassVar[tuple[FamilySpec, ...]] = ()
-    """Metrics that this stage may declare, so that `validate` can compare their names; built-in types list none."""
+    """The metrics that this stage may declare: `validate` compares their names. Built-in types list none."""
 
     known_losses: ClassVar[tuple[str, ...]] = ()
-    """Input that this stage can lose before it is an event, in the plural (`files`, `datagrams`); counted from 0."""
+    """Kinds of input that can be lost before they are events, in the plural (`files`). Their counts start at 0."""
 
     at_most_once: ClassVar[str] = ""
-    """Why events may be lost here that their source could have sent again, as a clause; empty where none are.
+    """Why this stage may lose events that their source could have sent again, as a clause; empty if it loses none.
 
-    It is not about what goes by side outputs, such as `errors`.
+    Events that go to a side output, such as `errors`, do not count as lost.
     """
 
     slow_callback_advice: ClassVar[str] = SLOW_CALLBACK_ADVICE
-    """The advice in the log when this stage holds the event loop for long."""
+    """The advice in the log when a callback of this stage blocks the event loop."""
 
     one_to_one: ClassVar[bool] = False
-    """Of a stage with `per_event`: whether `handle_events` returns exactly one output for each event that did not fail.
+    """Whether `handle_events` returns exactly one output for each event that did not fail. Needs `per_event`.
 
-    Other such stages may have a `handle_each`.
+    A stage that returns more or fewer outputs may have a `handle_each` instead.
     """
 
     max_retained: int = 0
-    """How many events may wait here for others to come, where nothing lets them go after a time.
+    """How many events the stage may retain while it waits for further events, where no timer releases them.
 
-    `__init__` may set it. A source that can have fewer under way than that, because it waits for what becomes of them,
-    may never send the one that would let them go.
+    `__init__` may set it. A source that waits for the outcome of its events, and allows fewer of them than this, may
+    never send the event that would release the others.
     """
 
     outputs: Sequence[str] = ()
-    """The names of its outputs, where it has several: each event that it emits is then an `Output(name, event)`.
+    """The names of the outputs, where there is more than one: the stage then emits each event as `Output(name, event)`.
 
-    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`, and get bare events.
+    `__init__` may set it. A consumer subscribes to one output, `SubscribeTo(stage, output=name)`, and gets bare events.
     """
 
     side_outputs: Sequence[str] = ()
-    """The names of outputs that it has beside the plain one, or the named ones: `emit_to` of a producer-consumer.
+    """The names of further outputs of a producer-consumer, to which `emit_to` emits. They need no subscriber.
 
-    `__init__` may set it. Consumers subscribe to one of them, `SubscribeTo(stage, output=name)`; none need.
+    `__init__` may set it. A consumer subscribes to one of them, `SubscribeTo(stage, output=name)`.
     """
 
     emits_messages: bool = False
     """Whether a producer emits `Message`s, whose outcome is acknowledged."""
 
     outputs_with: ClassVar[Mapping[str, str]] = {}
-    """By the names of outputs that it has not always, the option with which it has, as a config says that."""
+    """The config option that adds an output, by the name of that output."""
 
     _runtime: Runtime = cast("Runtime", _NotStarted())
 
     def handle_subscribe(self, side: OtherSide, to: SubscribeTo, subscription: SubscriptionHandle) -> object:
-        """Called for each subscription, in each life of the stage, before anything flows through it.
+        """Called for each subscription before any event flows through it, and again after a restart of this stage.
 
-        `side` is what the *other* stage is. A consumer that returns "manual" asks by hand from then on,
-        `subscription.ask(10)`; None and "automatic" leave that to headrace.
+        `side` is the kind of the *other* stage. A consumer that returns "manual" asks for events itself from then on,
+        `subscription.ask(10)`; with None or "automatic", headrace asks.
         """
 
     def handle_cancel(self, kind: CancelKind, reason: ExitReason, subscription: SubscriptionHandle) -> object:
         """Called when a subscription has ended.
 
-        `kind` is "cancel" when either side cancelled it, "completed" when the producer was done, and "down" when the
-        process of the other side ended for good (a restart is no end).
+        `kind` is "cancel" when either side cancelled it, "completed" when the producer has completed, and "down" when
+        the process of the other side ended for good (a restart does not end it).
         """
 
     def handle_complete(self) -> object:
@@ -196,95 +197,95 @@ class Stage(GenServer):
         """Called when a producer may emit again: after `is_full()` was true, and after a pause."""
 
     def handle_drain(self) -> None:
-        """Called when the run is to end: a source takes in nothing more. A plain `def`.
+        """Called when the run drains: the source stops taking in events. It must be a plain `def`.
 
-        A `handle_demand` that waits should return soon, for it is cancelled after that.
+        A `handle_demand` that waits should return now: it is cancelled soon.
         """
 
     def awaits(self) -> bool:
-        """Whether what handles events is to be awaited: it can then be bounded in time, and several can run at once."""
+        """Whether the callback that handles events is async, so that a timeout and a concurrency are possible."""
         return False
 
     def offload(self) -> Callable[[object], object] | None:
-        """Return the function that makes of an event what comes of it, for OS processes to run; None if there is none.
+        """Return the function that OS processes call with an event; None if the stage has none.
 
-        It is one from the top of a module; with `one_to_one` it returns the one output, else an iterable of outputs.
+        It is defined at the top of a module. It returns the output (`one_to_one`), or an iterable of outputs.
         """
         return None
 
     @property
     def name(self) -> str:
-        """The stage's name. Valid from `init` on, as all that follows."""
+        """The name of the stage. This and all below is valid from `init` on."""
         return self._runtime.counts.stage
 
     @property
     def metrics(self) -> Families:
-        """Metrics of this stage's own, which survive its restarts."""
+        """The metrics that this stage declares. They survive restarts."""
         return self._runtime.counts.families
 
     def connection(self, kind: str, idle_seconds: float = IDLE_SECONDS) -> ConnectionStatus:
         """Return the status of a connection, such as "database", which survives restarts: call its `up()` and `down()`.
 
-        While it is down the run is not ready, and `headrace_connection_up` is 0. A failure counts for `idle_seconds`
-        once no event waits here; `inf` is for a stage that tries again by itself.
+        While it is down, the run is not ready, and `headrace_connection_up` is 0. When no event waits, a failure is
+        forgotten after `idle_seconds`; pass `inf` if the stage reconnects by itself.
         """
         return self._runtime.counts.connection(kind, idle_seconds)
 
     def discard(self, count: int, reason: str) -> None:
-        """Count `count` events that go no further, for one of a few known reasons (never one that holds data)."""
+        """Count `count` events as discarded. `reason` is one of a few fixed texts: never put data into it."""
         self._runtime.counts.discard(count, reason)
 
     def count_loss(self, count: int, what: str) -> None:
-        """Count input that was lost before it became events, by one of `known_losses`. The run then ends with 1.
+        """Count input that was lost before it became events, under one of `known_losses`. The run then exits with 1.
 
-        The stage logs each loss, or the first of them, in its own words.
+        The stage itself logs each loss, or the first one.
         """
         self._runtime.counts.lost[what] = self._runtime.counts.lost.get(what, 0) + count
 
     def fail(self, error: BaseException, count: int = 1) -> None:
-        """Count `count` events that failed with `error`; logged once per class of error. The run then ends with 1.
+        """Count `count` events that failed with `error`; logged once per class of error. The run then exits with 1.
 
-        In a stage that handles each event on its own, that event fails. In one that handles batches it only counts:
-        the sources of messages hear of `fail_event` alone.
+        In a stage that handles each event on its own, the current event fails. In one that handles batches this only
+        counts: use `fail_event` to report the failure of a message to its source.
         """
         self._runtime.failures.failed_some(error, count)
 
     def fail_at(self, position: int, error: BaseException) -> None:
         """Fail the event at `position` of the current batch: it is retried, dead-lettered or discarded.
 
-        For stages that handle events one by one (`per_event`), within `handle_events` and `handle_each`.
+        For stages with `per_event`, within `handle_events` and `handle_each`.
         """
         self._runtime.failures.failed_at(position, error)
 
     def fail_event(self, event: object, error: BaseException) -> None:
-        """Fail one event of a batch, as `handle_events` got it: it is dead-lettered or discarded.
+        """Fail one event of a batch, as `handle_events` got it: it is retried, dead-lettered or discarded.
 
-        For stages that handle batches as a whole. Outputs derived of it that are returned all the same still count.
+        For stages that handle batches as a whole. Outputs that were derived from it and returned are still emitted.
         """
         self._runtime.failures.failed(event, error)
 
     def retain(self, events: Sequence[object]) -> None:
-        """Keep events beyond `handle_events`, to gather them: the sources of messages among them wait.
+        """Keep events beyond `handle_events`, to gather them. The source of each message waits until it is released.
 
-        A stage that crashes gets its retained messages again. Raises `CannotRetain` where messages flow and the stage
-        does not say `takes_messages`: it has only their data, which could not be delivered again.
+        After a crash the retained messages are delivered again. Raises `CannotRetain` where messages flow and the stage
+        has no `takes_messages`: it has only their data, which cannot be delivered again.
         """
         self._runtime.failures.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
-        """Release retained events; they are done when the outputs of this callback are.
+        """Release retained events; they are done when the outputs of the running callback are done.
 
-        Call it in the callback that returns their outputs (`message.derive`), or where they have none.
+        Call it in the callback that returns their outputs (`message.derive`), or that drops them.
         """
         self._runtime.failures.release(events)
 
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)
-"""Iterable, but surely one event rather than many."""
+"""Types that are iterable, but are one event rather than many."""
 
 
 GENSTAGE_REPLIES: Final = ("noreply", "reply", "stop")
-"""With these a tuple is an answer of GenStage's, and surely not three events."""
+"""A tuple that begins with one of these is a reply in GenStage's form, not a tuple of events."""
 
 
 def _is_genstage(returned: tuple[object, ...]) -> bool:
@@ -305,7 +306,7 @@ def as_list(stage: str, callback: str, returned: object) -> list[object]:
 
 
 def events_given(events: object) -> list[object]:
-    """Return a new list of the given events. Raises `BadOption` for a value that is surely one event.
+    """Return a new list of the given events. Raises `BadOption` for a value that is one event rather than many.
 
     >>> events_given(range(3))
     [0, 1, 2]
