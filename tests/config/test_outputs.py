@@ -43,7 +43,7 @@ def test_a_wrong_name_is_told_with_the_right_one() -> None:
 
 def test_what_a_variable_says_is_not_shown() -> None:
     (found,) = findings_of(STAGES + '  end: {type: discard, subscribe_to: {stage: parts, output: "${OUTPUT}"}}\n')
-    assert "parts has no such output" in found.message
+    assert "parts has no output `${OUTPUT}`" in found.message
     assert "secret" not in str(found)
 
 
@@ -85,10 +85,10 @@ stages:
 @pytest.mark.parametrize(
     ("more", "output", "words", "suggestion"),
     [
-        (", late: route", "lat", "sums has no output `lat`: it has late, errors, what it gives up", "late"),
+        (", late: route", "lat", "sums has no output `lat`: it has late, errors, for failed events", "late"),
         ("", "late", "sums has no output `late`: it has with `late: route`", None),
         (", late: update, lateness: 1h", "late", "sums has no output `late`: it has with `late: route`", None),
-        ("", "x", "sums has no output `x`: it has errors, what it gives up", None),
+        ("", "x", "sums has no output `x`: it has errors, for failed events", None),
         (
             ", late: route",
             "late, partition: 1",

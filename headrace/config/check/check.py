@@ -34,7 +34,17 @@ from headrace.config.stage_types import GROUP, BrokenType, LoadedType, StageType
 from headrace.config.text.findings import START, ConfigSource, Problem, Report, merged
 from headrace.config.text.messages import MERGE, close, missing_key, unknown_key, with_article
 from headrace.config.text.parse import load
-from headrace.config.text.tree import LocatedNode, MapEntry, MapNode, ScalarNode, TreeNode, child, point, scalars
+from headrace.config.text.tree import (
+    LocatedNode,
+    MapEntry,
+    MapNode,
+    ScalarNode,
+    TreeNode,
+    as_written,
+    child,
+    point,
+    scalars,
+)
 from headrace.config.text.variables import Redactor, VariableContext, interpolate
 from headrace.errors.root import is_ours, origin
 from headrace.expressions.patterns import Regex
@@ -61,12 +71,6 @@ def jobs_check(found: LocatedNode, report: Report, *, imports: bool) -> "JobsChe
     """Return what checks the block, and then what stages say of its workers."""
     check = cast("type[JobsCheck]", import_module("headrace.config.check.jobs").JobsCheck)
     return check(found, report, imports=imports)
-
-
-def missing_jobs_problem(type_name: str) -> Problem:
-    """Return what is wrong with a stage that needs the block, where there is none."""
-    message = f"{with_article(type_name)} stage needs the block `jobs:` at the top of the file, with its `store:`"
-    return Problem("missing-key", message)
 
 
 _OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
@@ -158,7 +162,7 @@ class _Check:
                 self.report.add(entry.key, Problem("bad-value", f"this is no name for a stage: {NAME_RULE}", name))
             if not isinstance(entry.node, MapNode) and not (isinstance(entry.node, ScalarNode) and entry.node.refused):
                 message = "a stage is a mapping: write its `type:` and its options below its name"
-                self.report.add(entry.key, Problem("bad-value", message, self.source.written(entry.node.span)))
+                self.report.add(entry.key, Problem("bad-value", message, as_written(entry.node, self.source)))
 
     def _stage(self, name: str, found: LocatedNode) -> tuple[ConfigNode, ConfiguredStage | None]:
         """Check one stage: its common keys, and its type's options when the type is known."""
@@ -205,10 +209,11 @@ class _Check:
         return config_node, ConfiguredStage(name, stage_type, keys, options)
 
     def _needs_jobs(self, type_name: str, type_node: LocatedNode) -> None:
-        """Say that there are no jobs for a stage; what a variable holds is not shown."""
+        """Report that a stage needs the block `jobs:`."""
         node = type_node.node
-        is_filled = isinstance(node, ScalarNode) and node.filled
-        self.report.add(node.span, missing_jobs_problem(self.source.written(node.span) if is_filled else type_name))
+        shown = node.shown if isinstance(node, ScalarNode) else type_name
+        message = f"{with_article(shown)} stage needs the block `jobs:` at the top of the file, with its `store:`"
+        self.report.add(node.span, Problem("missing-key", message))
 
     def _options(self, stage_type: LoadedType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
         """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
@@ -227,7 +232,7 @@ class _Check:
 
     def _broken(self, node: TreeNode, why: str) -> None:
         """Report why the stage type that a node names cannot be used."""
-        written = self.source.written(node.span)
+        written = as_written(node, self.source)
         self.report.add(node.span, Problem("broken-type", f"the stage type {written} cannot be used: {why}"))
 
     def _example(self, found: LoadedType, options: BaseModel, type_node: LocatedNode) -> type[Stage] | Stage | None:
@@ -263,8 +268,8 @@ class _Check:
             return self._loaded(node)
         if ":" in node.text:
             return self._custom(node)
-        written = self.source.written(node.span)
-        suggestion = None if node.filled else close(node.text, known) or dotted(node.text)
+        written = as_written(node, self.source)
+        suggestion = close(node.shown, known) or dotted(node.shown)
         self.report.add(
             node.span, Problem("unknown-type", f"there is no stage type {written}: {_OWN}", written, known, suggestion)
         )
@@ -272,10 +277,10 @@ class _Check:
 
     def _custom(self, node: ScalarNode) -> LoadedType | None:
         """Return the type of a class that the config names; None, and a finding, where there is no such class."""
-        written = self.source.written(node.span)
+        written = as_written(node, self.source)
         try:
             found = custom_type(node.text, imports=self.conditions.imports)
-            return replace(found, name=written.strip("'\"")) if node.filled else found
+            return replace(found, name=node.shown)
         except FunctionError as error:
             span = point(node, self.source.text, error.column - 1)
             problem = Problem("bad-import", error.why, written, suggestion=error.suggestion)

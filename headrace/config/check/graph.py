@@ -36,11 +36,11 @@ class ConfigNode:
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """A subscription: to whom, and where the file says so; `written` is None when a variable gave the name."""
+    """A subscription: its producer, and its place; `written` is the name as the file has it."""
 
     producer: str
     span: TextSpan
-    written: str | None
+    written: str
     source: LocatedNode
     output: str | None = None
     """Which output it names, as far as the file says it."""
@@ -138,7 +138,7 @@ def _edges(config_node: ConfigNode) -> Iterator[_Edge]:
         if isinstance(node, ScalarNode) and not node.refused and (node.filled or isinstance(node.value, str)):
             output = child(LocatedNode(item), "output")
             name = output.node.text if output is not None and isinstance(output.node, ScalarNode) else None
-            yield _Edge(node.text, node.span, None if node.filled else node.text, LocatedNode(item), name)
+            yield _Edge(node.text, node.span, node.shown, LocatedNode(item), name)
 
 
 def _kind_problems(config_node: ConfigNode) -> Iterator[Placed]:
@@ -193,17 +193,12 @@ def _output_problems(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
         message = f"{edge.producer} has several outputs: say which, {{stage: {edge.producer}, output: {names[0]}}}"
         yield edge.span, Problem("missing-key", f"{message}; it has {', '.join(names)}", None, names)
     elif value_node is not None:
-        filled = isinstance(value_node.node, ScalarNode) and value_node.node.filled
-        shown, allowed = None if filled else edge.output, (*names, *producer.side_outputs, ERRORS)
-        which = "no such output" if shown is None else f"no output `{shown}`"
-        message = f"{edge.producer} has {which}: it has {', '.join([*allowed[:-1], f'{ERRORS}, what it gives up'])}"
-        option = producer.outputs_with.get(shown or "")
-        if option is not None:
-            message = f"{edge.producer} has {which}: it has with `{option}`"
-        yield (
-            value_node.node.span,
-            Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None),
-        )
+        shown = value_node.node.shown if isinstance(value_node.node, ScalarNode) else ""
+        allowed = (*names, *producer.side_outputs, ERRORS)
+        message = f"{edge.producer} has no output `{shown}`: it has "
+        option = producer.outputs_with.get(shown)
+        message += f"with `{option}`" if option else ", ".join([*allowed[:-1], f"{ERRORS}, for failed events"])
+        yield value_node.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed))
 
 
 def _unconsumed_outputs(config_node: ConfigNode, edges: Iterable[_Edge]) -> Iterator[Placed]:
@@ -222,9 +217,10 @@ def _unconsumed_outputs(config_node: ConfigNode, edges: Iterable[_Edge]) -> Iter
 def _edge_problem(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | None:
     producer = vertices.get(edge.producer)
     if producer is None:
-        name = f"there is no stage `{edge.written}`" if edge.written is not None else "there is no stage of this name"
-        suggestion = close(edge.written, list(vertices)) if edge.written else None
-        return Problem("unknown-stage", name, edge.written, tuple(vertices), suggestion)
+        suggestion = close(edge.written, list(vertices))
+        return Problem(
+            "unknown-stage", f"there is no stage `{edge.written}`", edge.written, tuple(vertices), suggestion
+        )
     if edge.is_errors and producer.kind == "producer":
         message = f"{producer.name} is a source and handles no events, so it has no errors output"
         return Problem("not-a-producer", message, edge.written)

@@ -10,7 +10,7 @@ from headrace.config.check.validation import Subject, locate, typed_values, vali
 from headrace.config.keys.jobs import JobsKeys
 from headrace.config.text.findings import Problem, Report
 from headrace.config.text.messages import close
-from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child, scalars
+from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, as_written, child, scalars
 from headrace.jobs.errors import BadArguments, EncryptionError, JobsError
 from headrace.jobs.running.encryption import ArgsCipher
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
@@ -119,8 +119,7 @@ class JobsCheck:
         if worker is None:
             names = self._workers.names
             message = f"no module of `jobs.modules` has a worker {self._written(found)}"
-            is_filled = isinstance(found.node, ScalarNode) and found.node.filled
-            suggestion = None if is_filled else close(name, names)
+            suggestion = close(found.node.shown if isinstance(found.node, ScalarNode) else name, names)
             self._at(found, Problem("unknown-worker", message, self._written(found), names, suggestion))
         return worker
 
@@ -131,7 +130,7 @@ class JobsCheck:
         self._report.add(node.span if isinstance(node, ScalarNode) and node.text else found.name, problem)
 
     def _written(self, found: LocatedNode) -> str:
-        return self._report.source.written(found.node.span)
+        return as_written(found.node, self._report.source)
 
 
 def _modules(found: LocatedNode | None) -> Iterator[tuple[str, LocatedNode]]:

@@ -18,6 +18,7 @@ from headrace.config.text.tree import (
     PathStep,
     ScalarNode,
     TreeNode,
+    as_written,
     child,
     point,
     scalars,
@@ -290,7 +291,7 @@ class _ErrorMapper:
         if isinstance(node, MapNode | ListNode):
             written = "a mapping" if isinstance(node, MapNode) else "a list"
         else:
-            written = self.source.written(node.span)
+            written = as_written(node, self.source)
         is_filled = isinstance(node, ScalarNode) and node.filled
         secrets = tuple(scalar.text for scalar in scalars(self.subject.found.node) if scalar.filled)
         return Redacted(label(located.path), written, is_filled, secrets)

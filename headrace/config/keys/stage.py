@@ -367,11 +367,9 @@ def _partition_problems(
             missing_key("partition", where),
         )
     elif names is not None and isinstance(option.node, ScalarNode) and option.node.value not in names:
-        shown = None if option.node.filled else option.node.text
-        allowed = tuple(map(str, names))
-        found = f"no partition `{shown}`" if shown is not None else "no such partition"
-        message = f"{producer} has {found}: it has {', '.join(allowed)}"
-        yield option.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed) if shown else None)
+        shown, allowed = option.node.shown, tuple(map(str, names))
+        message = f"{producer} has no partition `{shown}`: it has {', '.join(allowed)}"
+        yield option.node.span, Problem("bad-value", message, shown, allowed, close(shown, allowed))
 
 
 def _kind(dispatcher: LocatedNode | None) -> str | None:

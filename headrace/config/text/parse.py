@@ -32,7 +32,7 @@ from headrace.config.text.tree import (
     resolve,
 )
 
-FAST_LOADER = getattr(yaml, "CSafeLoader", None)
+FAST_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else None
 
 _CORE = "tag:yaml.org,2002:"
 _TAGGED: Mapping[str, tuple[type, ...]] = {
@@ -150,26 +150,27 @@ def _unknown_tag(tag: str) -> Problem:
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> tuple[TextSpan, Problem]:
-    """Say in our words what PyYAML says, and where."""
-    problem = str(getattr(error, "problem", None) or "the text is not YAML")
-    context = str(getattr(error, "context", None) or "")
-    position = getattr(error, "problem_mark", None)
+    """Return the place and the sentence for an error of PyYAML."""
+    marked = error if isinstance(error, yaml.MarkedYAMLError) else yaml.MarkedYAMLError()
+    problem = str(marked.problem or "the text is not YAML")
+    context = str(marked.context or "")
+    position = marked.problem_mark
     if position is None or ("scanning a quoted scalar" in context and "end of stream" in problem):
-        position = getattr(error, "context_mark", None) or position
+        position = marked.context_mark or position
     at = min(position.index if position else 0, len(text.rstrip()))
     if "cannot start any token" in problem and text[at : at + 1] == "\t":
         return TextSpan(at, at + 1), Problem("syntax", _TAB_ADVICE)
     if at and text.startswith("${", at - 1):
         return TextSpan(at - 1, at + 1), Problem("syntax", _VARIABLE_ADVICE)
     if problem.startswith(_IN_BRACKETS):
-        return TextSpan(at, at + 1), Problem("syntax", _bracket_advice(error, text, at))
+        return TextSpan(at, at + 1), Problem("syntax", _bracket_advice(marked, text, at))
     advice = next((advice for message, advice in _ADVICE if problem.startswith(message)), f"{problem}: {_OTHER_ADVICE}")
     return TextSpan(at, at + 1), Problem("syntax", advice)
 
 
-def _bracket_advice(error: yaml.YAMLError, text: str, at: int) -> str:
-    """Say where the brackets open that are not closed; or that an expression in them needs quotes."""
-    position = getattr(error, "context_mark", None)
+def _bracket_advice(error: yaml.MarkedYAMLError, text: str, at: int) -> str:
+    """Return the place of the bracket that is not closed, or the advice to quote an expression in brackets."""
+    position = error.context_mark
     if position is None:
         return "the list or mapping in brackets is not closed, or a comma is missing"
     inside = _QUOTED.sub("", text[position.index : at])
@@ -232,23 +233,25 @@ def _no_constant(name: str) -> object:
 
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_SKIP = re.compile(r"(?:[\s,]|#[^\n]*)*")
-_STRING = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL)
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_BARE_VALUE = re.compile(r"[^,\]}#\n]+")
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
+_TOML_LINE = re.compile(
+    rf"^[ \t]*(?P<array>\[\[)?(?P<table>\[)?[ \t]*(?P<key>{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*)[ \t]*[\]=][^\n]*",
+    re.MULTILINE,
+)
 
 
 def toml_tokens(report: Report) -> Iterator[Token]:
-    """Yield the tokens of the report's source; raises ConfigError where the text is not TOML."""
+    """Yield the tokens of the report's source; raises ConfigError where the text is not TOML.
+
+    tomllib tells no positions: a value has the line of its key, and values inside brackets have that of their list.
+    """
     text = report.source.text
     if not text.strip():
         return
     values = _parsed(text, report.source.starts)
     if isinstance(values, tuple):
         raise report.failure(*values)
-    scanner = _Scanner(text)
-    scanner.scan()
-    yield from _toml_tokens(values, (), scanner, report)
+    yield from _toml_tokens(values, (), START, _toml_lines(text), report)
 
 
 def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[TextSpan, Problem]:
@@ -269,120 +272,58 @@ def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[Tex
         )
 
 
-def _toml_tokens(value: object, path: Path, scanner: "_Scanner", report: Report) -> Iterator[Token]:
-    span = scanner.values.get(path) or scanner.keys.get(path) or START
+def _toml_lines(text: str) -> Mapping[Path, TextSpan]:
+    """Return the line of each key and table of a text, by its path."""
+    lines: dict[Path, TextSpan] = {}
+    last_items: dict[Path, int] = {}
+    table: Path = ()
+    for line in _TOML_LINE.finditer(text):
+        is_header = line["array"] or line["table"]
+        path = () if is_header else table
+        span = TextSpan(line.start("key"), line.end())
+        for step in _steps(line["key"]):
+            path = (*path, step)
+            lines.setdefault(path, span)
+            path = (*path, last_items[path]) if path in last_items and not line["array"] else path
+        if line["array"]:
+            last_items[path] = last_items.get(path, -1) + 1
+            path = (*path, last_items[path])
+            lines[path] = span
+        table = path if is_header else table
+    return lines
+
+
+def _steps(dotted: str) -> Iterator[str]:
+    """Yield the parts of a dotted key, without quotes."""
+    from tomllib import loads
+
+    below: object = loads(f"{dotted} = 0")
+    while isinstance(below, dict):
+        (step,) = below
+        yield step
+        below = below[step]
+
+
+def _toml_tokens(
+    value: object, path: Path, above: TextSpan, lines: Mapping[Path, TextSpan], report: Report
+) -> Iterator[Token]:
+    span = lines.get(path, above)
     if len(path) > MAX_DEPTH:
         raise report.failure(span, Problem("too-large", f"the config nests deeper than {MAX_DEPTH} levels"))
     if isinstance(value, dict):
         yield OpenToken(span.start, is_map=True)
         for key, below in value.items():
-            location = scanner.keys.get((*path, key), span)
-            yield ScalarToken(ScalarNode(location, key, plain=False, value=key))
-            yield from _toml_tokens(below, (*path, key), scanner, report)
+            yield ScalarToken(ScalarNode(lines.get((*path, key), span), key, plain=False, value=key))
+            yield from _toml_tokens(below, (*path, key), span, lines, report)
         yield CloseToken(span.end)
     elif isinstance(value, list):
         yield OpenToken(span.start, is_map=False)
         for index, below in enumerate(value):
-            yield from _toml_tokens(below, (*path, index), scanner, report)
+            yield from _toml_tokens(below, (*path, index), span, lines, report)
         yield CloseToken(span.end)
     else:
         plain = value if isinstance(value, str | int | float) else str(value)
-        yield ScalarToken(ScalarNode(span, str(value), plain=False, value=plain))
-
-
-class _Scanner:
-    """Finds the places in a text that tomllib has read, so it only has to tell the parts apart."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.keys: dict[Path, TextSpan] = {}
-        self.values: dict[Path, TextSpan] = {}
-        self.tables: dict[Path, int] = {}
-
-    def scan(self) -> None:
-        table: Path = ()
-        while self._skip() < len(self.text):
-            if self.text[self.at] == "[":
-                table = self._header()
-            else:
-                self._pair(table)
-
-    def _skip(self) -> int:
-        match = _SKIP.match(self.text, self.at)
-        self.at = match.end() if match else self.at
-        return self.at
-
-    def _header(self) -> Path:
-        """Read `[a.b]` or `[[a.b]]`, and return the path of the table that begins."""
-        start = self.at
-        is_array = self.text.startswith("[[", start)
-        self.at += 2 if is_array else 1
-        path = self._path(())
-        self.at += 2 if is_array else 1
-        if is_array:
-            self.tables[path] = self.tables.get(path, -1) + 1
-            path = (*path, self.tables[path])
-        self.values.setdefault(path, TextSpan(start, self.at))
-        return path
-
-    def _pair(self, table: Path) -> None:
-        path = self._path(table)
-        self._skip()
-        self.at += 1  # the equals sign
-        self._value(path)
-
-    def _path(self, table: Path) -> Path:
-        """Read a dotted key; every part of it gets its place."""
-        path = table
-        while True:
-            self._skip()
-            span, key = self._key()
-            path = (*path, key)
-            self.keys.setdefault(path, span)
-            path = (*path, self.tables[path]) if path in self.tables and self._ahead(".") else path
-            if not self._ahead("."):
-                return path
-            self._skip()
-            self.at += 1
-
-    def _ahead(self, sign: str) -> bool:
-        match = _SKIP.match(self.text, self.at)
-        return self.text.startswith(sign, match.end() if match else self.at)
-
-    def _key(self) -> tuple[TextSpan, str]:
-        start = self.at
-        quoted = _STRING.match(self.text, start)
-        if quoted:
-            self.at = quoted.end()
-            from tomllib import loads
-
-            return TextSpan(start, self.at), next(iter(loads(f"{quoted[0]} = 1")))
-        bare = _BARE_KEY.match(self.text, start)
-        self.at = bare.end() if bare else start + 1
-        return TextSpan(start, self.at), self.text[start : self.at]
-
-    def _value(self, path: Path) -> None:
-        start = self._skip()
-        sign = self.text[start : start + 1]
-        if sign in {"[", "{"}:
-            self.at += 1
-            self._inside(path, "]" if sign == "[" else "}")
-        else:
-            match = _STRING.match(self.text, start) or _BARE_VALUE.match(self.text, start)
-            written = match[0].rstrip() if match else ""
-            self.at = start + max(1, len(written))
-        self.values[path] = TextSpan(start, self.at)
-
-    def _inside(self, path: Path, end: str) -> None:
-        index = 0
-        while self._skip() < len(self.text) and self.text[self.at] != end:
-            if end == "]":
-                self._value((*path, index))
-                index += 1
-            else:
-                self._pair(path)
-        self.at += 1
+        yield ScalarToken(ScalarNode(span, str(value), plain=False, value=plain, written=json.dumps(plain)))
 
 
 def load(report: Report) -> MapNode:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from headrace.config.text.findings import Problem, Report, TextSpan
+from headrace.config.text.findings import ConfigSource, Problem, Report, TextSpan
 
 MAX_DIGITS = 400  # more than any number of a config; Python itself refuses 4300
 
@@ -54,18 +54,30 @@ Path = tuple[PathStep, ...]
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value. `text` is its characters without quotes; `plain` says that it had none.
+    """One value. `text` is its characters without quotes; `plain` tells that the file has it without quotes.
 
-    `filled` says that variables were put in: then `text` and `value` may be secret, and only the file's own text is
-    shown. `refused` says that a finding was made of it already, so that nothing more need be said.
+    `template` is the text of the file, with its `${…}`, where variables were put in: `text` and `value` may be secret
+    then. `refused` tells that a finding about it exists, so that no other is added. `written` is how the file writes
+    it, where the text at `span` is longer.
     """
 
     span: TextSpan
     text: str
     plain: bool
     value: Plain
-    filled: bool = False
+    template: str | None = None
     refused: bool = False
+    written: str | None = None
+
+    @property
+    def filled(self) -> bool:
+        """Whether variables were put in."""
+        return self.template is not None
+
+    @property
+    def shown(self) -> str:
+        """The text for a sentence: `${NAME}` in place of the value of a variable."""
+        return self.text if self.template is None else self.template
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,13 @@ class LocatedNode:
     def name(self) -> TextSpan:
         """Where to point when the thing as a whole is meant: its key, or itself."""
         return self.key or self.node.span
+
+
+def as_written(node: TreeNode, source: ConfigSource) -> str:
+    """Return a value as its file writes it, in one short line; never the value of a variable."""
+    if isinstance(node, ScalarNode) and node.written is not None:
+        return node.written
+    return source.written(node.span)
 
 
 def values(node: TreeNode) -> object:
@@ -295,7 +314,7 @@ class _Assembly:
             node.span, Problem("bad-value", "the escape is half of a surrogate pair: write the whole character")
         )
         text = _SURROGATE.sub("\ufffd", node.text)
-        return ScalarNode(node.span, text, node.plain, text)
+        return replace(node, text=text, value=text)
 
     def _note(self, anchor: str | None, sized: _Sized | None) -> None:
         """Remember what an anchor names; None while it is still open."""

@@ -182,7 +182,7 @@ def _scalar(node: ScalarNode, context: VariableContext, report: Report) -> Scala
         report.add(point(node, report.source.text, bad.at), bad.problem)
         return replace(node, refused=True)
     value = resolve(filled.text) if filled.is_whole and node.plain else filled.text
-    return replace(node, text=filled.text, value=value, filled=filled.is_filled)
+    return replace(node, text=filled.text, value=value, template=node.text if filled.is_filled else None)
 
 
 SHORTEST: Final = 6

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headrace.config.text.findings import CODES, ConfigError, ConfigSource, Finding, Report
 from headrace.config.text.parse import FAST_LOADER, load, yaml_tokens
-from headrace.config.text.tree import MAX_DEPTH, MAX_NODES, MapNode, scalars, values
+from headrace.config.text.tree import MAX_DEPTH, MAX_NODES, MapNode, as_written, scalars, values
 from tests.config.trees import READERS, Reader, good_tree, pure_yaml_tokens, tree
 
 CLEAN = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Zl", "Zp"]))
@@ -215,7 +215,7 @@ on = true
 """
 
 
-def test_toml_values_have_their_places() -> None:
+def test_toml_values_have_the_line_of_their_key() -> None:
     root = good_tree(TOML, READERS["toml"])
     assert values(root) == {
         "name": "shop",
@@ -225,22 +225,24 @@ def test_toml_values_have_their_places() -> None:
             "all": [{"at": "2026-11-24 07:32:00"}, {"ratio": -1500.0, "deep": {"on": True}}],
         },
     }
-    written = [TOML[node.span.start : node.span.end] for node in scalars(root)]
-    assert written == [
-        '"shop"', '"a"', "'b'", '"c"', '"read_lines"', "1", "'''long\ntext'''", "2026-11-24 07:32:00", "-1.5e3", "true",
+    source = ConfigSource("shop.toml", TOML)
+    lines = [source.location(node.span)[0] for node in scalars(root)]
+    assert lines == [1, 2, 2, 2, 6, 7, 7, 11, 13, 15]
+    assert [as_written(node, source) for node in scalars(root)] == [
+        '"shop"', '"a"', '"b"', '"c"', '"read_lines"', "1", '"long\\ntext"', '"2026-11-24 07:32:00"', "-1500.0", "true",
     ]  # fmt: skip
 
 
-def test_toml_keys_have_their_places() -> None:
+def test_toml_keys_have_their_lines() -> None:
     root = good_tree(TOML, READERS["toml"])
     assert isinstance(root, MapNode)
     stages = root.entries["stages"].node
     assert isinstance(stages, MapNode)
     visits = stages.entries["visits"]
-    assert TOML[visits.key.start : visits.key.end] == "visits"
+    assert TOML[visits.key.start : visits.key.end] == "stages.visits]"
     assert isinstance(visits.node, MapNode)
     quoted = visits.node.entries["quoted key"].key
-    assert TOML[quoted.start : quoted.end] == '"quoted key"'
+    assert TOML[quoted.start : quoted.end].startswith('"quoted key".below = {')
 
 
 @pytest.mark.parametrize(
