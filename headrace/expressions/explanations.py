@@ -143,8 +143,7 @@ def _import_time(name: str, *_: object) -> object:
 
 
 BUILTINS: dict[str, object] = {"__import__": _import_time}
-"""The builtins of the code of expressions. An expression can name none of them: the grammar only knows its functions.
-"""
+"""The builtins of the code of expressions. An expression cannot name them: the grammar knows only its functions."""
 
 
 USE_A_FUNCTION = "write a Python function and name it with call:"
