@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from headrace.pipeline.topology.edges import EdgeSnapshot
+from headrace.pipeline.topology.link import EdgeSnapshot
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.telemetry.counts import Family, FamilySpec, HistogramCounts, Metric, MetricKind, Sample
 

@@ -65,7 +65,9 @@ async def test_what_cannot_stand_there_is_refused(name: str, factory: Any, sente
         pipeline.replace(name, factory)
 
 
-async def test_nothing_is_replaced_while_it_runs() -> None:
-    async with pipeline_of(Kept()) as pipeline:
-        with pytest.raises(GraphError, match="replace stages before"):
-            pipeline.replace("orders", TestSource)
+async def test_a_stage_is_replaced_while_it_runs() -> None:
+    former, sink = Kept(), Kept()
+    async with pipeline_of(former) as pipeline:
+        await pipeline.replace("kept", lambda: sink)
+        assert pipeline.is_made_by("kept", Kept)
+    assert former is not sink

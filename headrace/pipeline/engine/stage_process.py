@@ -43,7 +43,6 @@ class StageProcess(SubscribingProcess):
         "concurrency",
         "failure",
         "ingress",
-        "is_completing",
         "is_draining",
         "ledger",
         "processing",
@@ -60,7 +59,6 @@ class StageProcess(SubscribingProcess):
         self.processing = Processing(counts)
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
-        self.is_completing = False
         self.is_draining = False
 
     @override
@@ -101,6 +99,7 @@ class StageProcess(SubscribingProcess):
 
     @override
     def running(self) -> None:
+        super().running()
         self.ledger.forget()
         if self.output is not None:
             for subscription in list(self.output.subscriptions):
@@ -128,7 +127,7 @@ class StageProcess(SubscribingProcess):
         if self.input is not None:
             retained = self.processing.requeue(has_current_batch=self.input.current_batch is not None)
             self.input.requeue_in_flight(is_crash=is_crash, sent_to_side_output=self.side_outputs.take_emitted())
-            self.input.redeliver(retained)
+            self.input.redeliver(retained, is_again=self._replacement is None)
 
     @override
     def release(self) -> object:
@@ -209,6 +208,7 @@ class StageProcess(SubscribingProcess):
 
     @override
     def complete(self) -> None:
+        self.drop_replacement()
         self.is_completing = True
         if self.ingress is not None:
             self.ingress.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final, cast
 
@@ -46,6 +47,16 @@ def _subscribes_alone(name: str, _: SubscribeTo | str, __: Subscription | None) 
 
 def _raise(error: BaseException) -> None:
     raise error
+
+
+@dataclass(slots=True, eq=False)
+class Replacement:
+    """The callbacks that follow the present ones of a running stage. `first` is the first object that is used."""
+
+    factory: Callable[[], Stage]
+    first: Stage | None
+    done: asyncio.Future[None]
+    """Resolved when the new callbacks run. Holds `NoProcess` when the stage has ended before."""
 
 
 class Step:
@@ -130,10 +141,12 @@ class SubscribingProcess(Process[Stage]):
         "_is_handling_cancel",
         "_may_wait",
         "_output",
+        "_replacement",
         "_resumption",
         "_slow_callback_advice",
         "counts",
         "input",
+        "is_completing",
         "is_paused",
         "notices",
         "output",
@@ -158,6 +171,8 @@ class SubscribingProcess(Process[Stage]):
         self.unfed: set[str] = set()
         """The names of stages that subscribe to nothing for now, and may subscribe again."""
         self._resumption: asyncio.Event | None = None
+        self._replacement: Replacement | None = None
+        self.is_completing = False
         self._may_wait = True
         self._is_handling_cancel = False
 
@@ -212,10 +227,66 @@ class SubscribingProcess(Process[Stage]):
         if event is not None:
             event.set()
 
+    def replace(self, factory: Callable[[], Stage], first: Stage) -> asyncio.Future[None]:
+        """Go on with other callbacks, once the running callback has returned. The future is done when they run.
+
+        Subscriptions, counts, mail and buffered events stay. Messages that the former callbacks retained are delivered
+        to the new ones. A `handle_demand` that waits is cancelled after the shutdown time. Raises `NoProcess` for a
+        stage that has ended or is about to. A second call before the future is done replaces the first.
+        """
+        if self.state is ProcessStatus.ENDED or self.no_restart or self.is_completing:
+            raise NoProcess(self.name)
+        done = self.scheduler.loop.create_future() if self._replacement is None else self._replacement.done
+        self._replacement = Replacement(factory, first, done)
+        if self.state is ProcessStatus.NEW:
+            self._take_replacement(self._replacement)
+        else:
+            self.stop_after_callback("shutdown")
+            if self.input is None and self.is_busy:
+                self.cancel_later()
+        return done
+
+    def _take_replacement(self, replacement: Replacement) -> None:
+        self.factory = replacement.factory
+        self.first, replacement.first = replacement.first, None
+
+    @override
+    def start(self) -> None:
+        if self._replacement is not None:
+            self._take_replacement(self._replacement)
+        super().start()
+
+    @override
+    def running(self) -> None:
+        replacement, self._replacement = self._replacement, None
+        if replacement is not None:
+            replacement.done.set_result(None)
+
+    @override
+    def _ended(self) -> None:
+        if self._replacement is None or self.no_restart or isinstance(self.reason, BaseException):
+            super()._ended()
+            return
+        if self._driver is not None:
+            self._driver.close()
+        self.callbacks = None
+        self.mailbox.drop_own()
+        self.reason = self._stop_reason = None
+        self.start()
+
     @override
     def finalize(self, reason: ExitReason) -> None:
         super().finalize(reason)
         self._end_pause()
+        self.drop_replacement()
+
+    def drop_replacement(self) -> None:
+        """Keep the present callbacks, for the stage is about to end."""
+        replacement, self._replacement = self._replacement, None
+        if replacement is not None:
+            replacement.done.set_exception(NoProcess(self.name))
+            if self.state is ProcessStatus.RUNNING and not self.no_restart:
+                self._stop_reason = None
 
     def notify(self, notice: Callable[[], None]) -> None:
         """Call a notice before all mail."""
@@ -310,7 +381,7 @@ class SubscribingProcess(Process[Stage]):
         former = subscription.window
         deferred_demand, subscription.deferred_demand = subscription.deferred_demand, None
         kept, subscription.kept = subscription.kept, None
-        if mode is not None and (mode == "manual") is not isinstance(former, ManualWindow):
+        if (mode == "manual") is not isinstance(former, ManualWindow):
             kind = ManualWindow if mode == "manual" else Window
             subscription.window = kind(former.max_demand, former.min_demand).resumed_at(former.outstanding)
         if deferred_demand and not isinstance(subscription.window, ManualWindow):

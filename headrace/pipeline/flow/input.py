@@ -315,10 +315,10 @@ class StageInput:
             self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
             portion.subscription.handled(count)
 
-    def redeliver(self, messages: list[object]) -> None:
-        """Deliver messages again that the crashed callbacks retained, before all that waits.
+    def redeliver(self, messages: list[object], *, is_again: bool = True) -> None:
+        """Deliver messages that the former callbacks retained, before all events that wait.
 
-        Where no subscription is left that could do it, they have failed.
+        `is_again` counts this as one more delivery of each. Where no subscription is left, the messages have failed.
         """
         if not messages:
             return
@@ -328,7 +328,10 @@ class StageInput:
             return
         subscription = next(iter(self.subscriptions))
         subscription.window.outstanding += len(messages)  # they were accounted for as handled
-        self._again(messages, subscription, self.ingested_at)
+        if is_again:
+            self._again(messages, subscription, self.ingested_at)
+        else:
+            subscription.put_back(messages, self.ingested_at)
 
     def _again(self, events: list[object], subscription: Subscription, ingested_at: float) -> None:
         """Put events back, each alone: so the one that brings the stage down does so to no other."""

@@ -25,9 +25,8 @@ from headrace.pipeline.message import Message
 from headrace.pipeline.stage.producer import Inbox
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
-from headrace.pipeline.topology.edges import Edges
 from headrace.pipeline.topology.graph import ERRORS, output_name, suggestion
-from headrace.pipeline.topology.link import StageSpec
+from headrace.pipeline.topology.link import Edges, StageSpec
 from headrace.telemetry.events import LOG
 
 

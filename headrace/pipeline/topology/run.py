@@ -19,9 +19,10 @@ from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.side_outputs import emit_to_side_output
 from headrace.pipeline.flow.subscription import CancelMode, SubscribeTo, Subscription
 from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.topology.edges import Edges, Ends
 from headrace.pipeline.topology.graph import ERRORS, STALL_SECONDS, GraphNode, circle_errors, node_errors, suggestion
 from headrace.pipeline.topology.link import (
+    Edges,
+    Ends,
     StageSpec,
     checked_target,
     input_of,

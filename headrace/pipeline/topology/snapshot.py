@@ -10,9 +10,8 @@ from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.pipeline.flow.counts import ConnectionSnapshot
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.subscription import Subscription
-from headrace.pipeline.topology.edges import EdgeSnapshot
 from headrace.pipeline.topology.graph import StageKind
-from headrace.pipeline.topology.link import kind_of
+from headrace.pipeline.topology.link import EdgeSnapshot, kind_of
 from headrace.pipeline.topology.run import Run
 from headrace.pipeline.topology.stall import Stall
 from headrace.telemetry.counts import Family, HistogramCounts

@@ -21,7 +21,8 @@ from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import StageSettings
 from headrace.pipeline.stage.stage import Stage, events_given
-from headrace.pipeline.topology.graph import KIND_NAMES, STALL_SECONDS, suggestion
+from headrace.pipeline.topology.change import Change, check_replacement, replace_stage
+from headrace.pipeline.topology.graph import STALL_SECONDS, suggestion
 from headrace.pipeline.topology.handle import StageHandle, SubscribeTarget, target
 from headrace.pipeline.topology.link import StageSpec, ingress_of, ordered
 from headrace.pipeline.topology.outputs import with_named_outputs, with_side_outputs
@@ -129,22 +130,29 @@ class Topology:
         self._specs[name] = StageSpec(name, factory, first, subscriptions, settings, is_later=subscribe_to is None)
         return StageHandle(name, self._for_handle)
 
-    def replace(self, name: str, factory: Callable[[], Stage]) -> None:
-        """Put another stage of the same kind in the place of one, before the start: a test's source, a sink that keeps.
+    def replace(self, name: str, factory: Callable[[], Stage]) -> Change:
+        """Put another stage of the same kind in the place of one: a test's source, or a new version of a stage.
 
-        It has the former one's name, subscriptions and settings. Raises `GraphError` for an unknown name, another kind,
-        or a pipeline that was started.
+        It has the former one's name, subscriptions and settings. While the topology runs, the former stage finishes its
+        running callback, and its `terminate` is called before the `init` of the new one. The new stage takes over
+        counts, mail, events that wait, and retained messages; plain events that the former one has kept are lost with
+        it. Await the result to wait until the new stage runs. Raises `GraphError` for an unknown name, another kind or
+        other outputs, and `NoProcess` for a stage that has ended or is about to.
         """
         self.stage(name)
-        if self._run is not None:
-            raise GraphError(name, "is replaced in a pipeline that was started: replace stages before")
+        if name not in self._specs:
+            raise GraphError(name, "is an output of another stage, and cannot be replaced alone")
         former, first = self._specs[name], factory()
         if not isinstance(first, Producer | ProducerConsumer | Consumer):
             raise GraphError(name, f"is replaced by a {type(first).__name__}, which is no stage")
+        check_callback(first)
         spec = replace(former, factory=factory, first=first)
-        if spec.kind != former.kind:
-            raise GraphError(name, f"is {KIND_NAMES[former.kind]}, and cannot be replaced by {KIND_NAMES[spec.kind]}")
+        check_replacement(former, spec)
+        change = (
+            Change() if self._run is None else replace_stage(self._for_handle(f"replace of {name!r}"), former, spec)
+        )
         self._specs[name] = spec
+        return change
 
     def add_service(self, service: Service) -> None:
         """Add a service, which the run opens before its stages and closes after them.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from headrace.pipeline.flow.subscription import SubscribeTo, Subscription
-from headrace.pipeline.topology.edges import Edges, Ends
+from headrace.pipeline.topology.link import Edges, Ends
 
 STAGES = tuple("abcdefg")
 
