@@ -8,7 +8,7 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from headrace.clock import utc_now
 from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores import sqlite_store
@@ -74,7 +75,7 @@ def _numbered(text: str) -> str:
 
 
 class AsyncDialect:
-    """One connection, used in turn, in the thread of the caller."""
+    """One connection, used in turn by the tasks of a loop; calls from threads have one of their own."""
 
     job = staticmethod(to_job)
     time = staticmethod(to_time)
@@ -84,28 +85,43 @@ class AsyncDialect:
         self.path = path
         self._turns = asyncio.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._posted: set[asyncio.Task[object]] = set()
 
-    def connect(self) -> None:
-        self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("begin immediate")
-        sqlite_store.prepare(self._connection)
-        self._connection.execute("commit")
+    def open(self) -> None:
+        self._connection = self._connected()
+
+    async def drain(self) -> None:
+        while self._posted:
+            await asyncio.wait(self._posted)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = off")
+        connection.execute("begin immediate")
+        sqlite_store.prepare(connection)
+        connection.execute("commit")
+        return connection
+
     async def run(
         self, body: Body[AsyncSession, R], *, is_durable: bool = True, unwanted: Callable[[R], None] | None = None
     ) -> R:
         async with self._turns:
-            return await self._transaction(body)
+            assert self._connection is not None
+            return await _transaction(self._connection, body)
 
     def run_sync(self, body: Body[AsyncSession, R], *, is_durable: bool = True) -> R:
-        return _stepped(self._transaction(body))
+        with closing(self._connected()) as connection:
+            return _stepped(_transaction(connection, body))
 
     def post(self, body: Body[AsyncSession, object]) -> None:
-        raise NotImplementedError
+        task = asyncio.get_running_loop().create_task(self.run(body))
+        self._posted.add(task)
+        task.add_done_callback(self._posted.discard)
 
     async def read(self, body: Body[AsyncSession, R]) -> R:
         return await self.run(body)
@@ -115,18 +131,6 @@ class AsyncDialect:
 
     def in_transaction(self, connection: object, worker: str) -> AbstractContextManager[AsyncSession]:
         raise NotImplementedError
-
-    async def _transaction(self, body: Body[AsyncSession, R]) -> R:
-        connection = self._connection
-        assert connection is not None
-        connection.execute("begin immediate")
-        try:
-            result = await body(AsyncSession(connection))
-        except BaseException:
-            connection.execute("rollback")
-            raise
-        connection.execute("commit")
-        return result
 
     def query(self, name: str) -> str:
         return _numbered(sqlite_store.query(name))
@@ -151,6 +155,17 @@ class AsyncDialect:
         return sorted(map(to_job, rows), key=urgency)
 
 
+async def _transaction(connection: sqlite3.Connection, body: Body[AsyncSession, R]) -> R:
+    connection.execute("begin immediate")
+    try:
+        result = await body(AsyncSession(connection))
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+    return result
+
+
 def _stepped(work: Coroutine[object, object, R]) -> R:
     """Run a coroutine that awaits nothing but `asyncio.sleep(0)`, without a loop."""
     while True:
@@ -164,18 +179,19 @@ def _stepped(work: Coroutine[object, object, R]) -> R:
 class AsyncSqlStore(SqlStore[AsyncSession]):
     """A store over that dialect."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
         self._async_dialect = AsyncDialect(path)
         super().__init__(self._async_dialect, now=now)
 
     @override
     async def open(self, inserted: Callable[[str], None] | None = None) -> None:
         self._listeners.add(inserted)
-        self._async_dialect.connect()
+        self._async_dialect.open()
 
     @override
     async def close(self) -> None:
         await self._leave(self._owners.ours)
+        await self._async_dialect.drain()
         self._async_dialect.close()
 
     @override

@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import JobStore
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_groups import StoreService
+from tests.fakes.store_kinds import STORE_KINDS
 
 
 @pytest.fixture
@@ -18,12 +16,11 @@ def group_clock() -> MovedClock:
     return MovedClock()
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def service(
     request: pytest.FixtureRequest, tmp_path: Path, group_clock: MovedClock
 ) -> AsyncIterator[StoreService]:
-    is_sqlite = request.param == "sqlite"
-    store: JobStore = SqliteStore(tmp_path / "jobs.db", now=group_clock) if is_sqlite else MemoryStore(now=group_clock)
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", group_clock)
     await store.open()
     yield StoreService(store)
     await store.close()

@@ -24,12 +24,12 @@ from headrace.jobs.stores.store import (
     CRASH_LIMIT,
     CRASH_REASON,
     EXHAUSTED_REASON,
-    JobStore,
     LeaseOwner,
 )
 from headrace.jobs.worker import worker
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
+from tests.fakes.store_kinds import STORE_KINDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,11 +81,10 @@ class Bench:
         return f"{job.state} {job.attempt}/{job.max_attempts}"
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     clock = MovedClock()
-    is_sqlite = request.param == "sqlite"
-    store: JobStore = SqliteStore(tmp_path / "jobs.db", now=clock) if is_sqlite else MemoryStore(now=clock)
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", clock)
 
     def report(job: Job, error: str) -> None:
         found.exhausted.append((job.id, error))

@@ -24,15 +24,16 @@ from headrace.jobs.stores.store import JobStore
 from tests.fakes import job_workers as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.stepping import until
+from tests.fakes.store_kinds import STORE_KINDS
 
 pytestmark = pytest.mark.asyncio
 
 NAME = "tests.fakes.job_workers"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORE_KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> JobStore:
-    return SqliteStore(tmp_path / "jobs.db", now=clock) if request.param == "sqlite" else MemoryStore(now=clock)
+    return STORE_KINDS[request.param](tmp_path / "jobs.db", clock)
 
 
 @pytest.fixture

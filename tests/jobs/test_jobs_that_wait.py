@@ -17,13 +17,12 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import JobStore
 from headrace.jobs.worker import worker
 from tests.fakes import job_steps as workers
 from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_steps import Steps
 from tests.fakes.stepping import until
+from tests.fakes.store_kinds import STORE_KINDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -33,12 +32,11 @@ async def steps() -> Steps:
     return workers.clear_steps()
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def jobs(
     request: pytest.FixtureRequest, tmp_path: Path, group_clock: MovedClock, steps: Steps
 ) -> AsyncIterator[Jobs]:
-    is_sqlite = request.param == "sqlite"
-    store: JobStore = SqliteStore(tmp_path / "jobs.db", now=group_clock) if is_sqlite else MemoryStore(now=group_clock)
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", group_clock)
     settings = JobsSettings(node="here", grace_seconds=0.0, now=group_clock)
     async with Jobs(store, WorkerCatalogue.of_modules(["tests.fakes.job_steps"]), {"default": 5}, settings) as jobs:
         yield jobs

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from headrace.clock import utc_now
 from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded
 from headrace.jobs.flows.chunk import chunk_worker
 from headrace.jobs.job import INCOMPLETE
@@ -16,11 +17,10 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.settings import JobsSettings
 from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
-from headrace.jobs.stores.store import JobStore
 from tests.fakes import job_chunks as workers
 from tests.fakes.job_chunks import Calls, square
 from tests.fakes.stepping import until
+from tests.fakes.store_kinds import STORE_KINDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -30,9 +30,9 @@ async def calls() -> Calls:
     return workers.clear_calls()
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def jobs(request: pytest.FixtureRequest, tmp_path: Path, calls: Calls) -> AsyncIterator[Jobs]:
-    store: JobStore = SqliteStore(tmp_path / "jobs.db") if request.param == "sqlite" else MemoryStore()
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", utc_now)
     catalogue = WorkerCatalogue.of_modules(["tests.fakes.job_chunks"])
     async with Jobs(store, catalogue, {"default": 20}, JobsSettings(grace_seconds=0.0)) as jobs:
         yield jobs

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.job_clock import MovedClock
+from tests.fakes.store_kinds import STORE_KINDS
 
 
 @pytest.fixture
@@ -17,10 +16,9 @@ def clock() -> MovedClock:
     return MovedClock()
 
 
-@pytest_asyncio.fixture(params=["memory", "sqlite"])
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock) -> AsyncIterator[JobStore]:
-    is_sqlite = request.param == "sqlite"
-    store: JobStore = SqliteStore(tmp_path / "jobs.db", now=clock) if is_sqlite else MemoryStore(now=clock)
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", clock)
     await store.open()
     yield store
     await store.close()

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.clock import utc_now
 from headrace.jobs.flows.advance import advance_all
 from headrace.jobs.job import AttemptFailed, AttemptReleased, JobOutcome, NewJob
 from headrace.jobs.maintenance.maintenance import AdvanceSweep
 from headrace.jobs.rules.flows import chained, groups_of
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService, cleared
+from tests.fakes.store_kinds import STORE_KINDS
 
 
 def bill(number: int, customer: str = "a") -> NewJob:
@@ -74,9 +74,9 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORE_KINDS)
 def kept(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[JobStore]:
-    kept: JobStore = SqliteStore(tmp_path / "jobs.db") if request.param == "sqlite" else MemoryStore()
+    kept = STORE_KINDS[request.param](tmp_path / "jobs.db", utc_now)
     runner.run(kept.open())
     yield kept
     runner.run(kept.close())

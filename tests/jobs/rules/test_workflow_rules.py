@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.clock import utc_now
 from headrace.jobs.flows.workflow import OnFailure, Workflow
 from headrace.jobs.job import INCOMPLETE, JobOutcome, NewJob
 from headrace.jobs.maintenance.maintenance import AdvanceSweep
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
 from tests.fakes.job_groups import CALLED_OFF, DONE, GIVEN_UP, StoreService, cleared
+from tests.fakes.store_kinds import STORE_KINDS
 
 OUTCOMES: list[JobOutcome] = [DONE, DONE, DONE, GIVEN_UP, CALLED_OFF]
 POLICIES: list[OnFailure] = ["cancel", "ignore"]
@@ -42,9 +42,9 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORE_KINDS)
 def kept(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[JobStore]:
-    kept: JobStore = SqliteStore(tmp_path / "jobs.db") if request.param == "sqlite" else MemoryStore()
+    kept = STORE_KINDS[request.param](tmp_path / "jobs.db", utc_now)
     runner.run(kept.open())
     yield kept
     runner.run(kept.close())

@@ -1,22 +1,14 @@
 """Stores to test: the same laws hold of every kind."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore
-from tests.fakes.async_sql_store import AsyncSqlStore
 from tests.fakes.job_clock import MovedClock
-
-KINDS: dict[str, Callable[[Path, MovedClock], JobStore]] = {
-    "memory": lambda _, clock: MemoryStore(now=clock),
-    "sqlite": lambda path, clock: SqliteStore(path, now=clock),
-    "async": lambda path, clock: AsyncSqlStore(path, now=clock),
-}
+from tests.fakes.store_kinds import STORE_KINDS
 
 
 @pytest.fixture
@@ -30,11 +22,11 @@ def announced() -> list[str]:
     return []
 
 
-@pytest_asyncio.fixture(params=KINDS)
+@pytest_asyncio.fixture(params=STORE_KINDS)
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock, announced: list[str]
 ) -> AsyncIterator[JobStore]:
-    store = KINDS[request.param](tmp_path / "jobs.db", clock)
+    store = STORE_KINDS[request.param](tmp_path / "jobs.db", clock)
     await store.open(announced.append)
     yield store
     await store.close()

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.clock import utc_now
 from headrace.jobs.job import STATES, NewJob
 from headrace.jobs.rules.job_filter import JobFilter, Scalar
-from headrace.jobs.stores.memory_store import MemoryStore
-from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobCount, JobStore
 from tests.fakes.kept_jobs import ALL, ME, inserted
+from tests.fakes.store_kinds import STORE_KINDS
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SCALARS: st.SearchStrategy[Scalar] = st.sampled_from([None, True, False, 0, 1, 1.5, "1", "true", "", "ü"])
@@ -52,9 +52,9 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORE_KINDS)
 def kept(request: pytest.FixtureRequest, runner: asyncio.Runner, tmp_path: Path) -> Iterator[JobStore]:
-    kept: JobStore = SqliteStore(tmp_path / "jobs.db") if request.param == "sqlite" else MemoryStore()
+    kept = STORE_KINDS[request.param](tmp_path / "jobs.db", utc_now)
     runner.run(kept.open())
     yield kept
     runner.run(kept.close())
