@@ -5,7 +5,7 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from headrace.errors import message_of
 
@@ -56,9 +56,16 @@ class Retry:
         return jitter * min(longest, self.max_backoff_seconds)
 
 
+@runtime_checkable
+class HasRetryAfter(Protocol):
+    """An error that asks for a back-off of its own, such as the answer of a server with a `Retry-After`."""
+
+    retry_after_seconds: object
+
+
 def retry_after(error: BaseException) -> float | None:
     """Return the back-off in seconds that an error asks for; None if it asks for none."""
-    seconds = getattr(error, "retry_after_seconds", None)
+    seconds = error.retry_after_seconds if isinstance(error, HasRetryAfter) else None
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or math.isnan(seconds):
         return None
     return float(seconds)

@@ -172,3 +172,48 @@ def acknowledge(messages: Iterable[object], outcome: Outcome) -> None:
     for message in messages:
         if isinstance(message, Message):
             message.acknowledgement.end(outcome)
+
+
+class Retained:
+    """Messages that a stage keeps beyond their batch, until it releases them.
+
+    The source of each one waits. A released message is done when the outputs of the running callback are counted.
+    """
+
+    __slots__ = ("_messages", "_released")
+
+    def __init__(self) -> None:
+        self._messages: dict[int, Message[object]] = {}
+        self._released: list[object] = []
+
+    def retain(self, events: Sequence[object]) -> None:
+        """Keep the messages among `events`. A second call for the same message changes nothing."""
+        for event in events:
+            if isinstance(event, Message) and id(event) not in self._messages:
+                event.acknowledgement.add(1)
+                self._messages[id(event)] = event
+
+    def release(self, events: Sequence[object]) -> None:
+        """Release the retained messages among `events`."""
+        for event in events:
+            message = self._messages.pop(id(event), None)
+            if message is not None:
+                self._released.append(message)
+
+    def outputs_claimed(self) -> None:
+        """Acknowledge the released messages: all their outputs are counted."""
+        if self._released:
+            released, self._released = self._released, []
+            acknowledge(released, Outcome.DONE)
+
+    def requeue(self, current: Sequence[object]) -> list[object]:
+        """Forget all messages, and return them, oldest first, to be delivered again. Each has one pending descendant.
+
+        Messages in the `current` batch are released instead: that batch is requeued by itself.
+        """
+        known = {id(event) for event in current}
+        messages = [*self._released, *self._messages.values()]
+        self._released = []
+        self._messages = {}
+        acknowledge((message for message in messages if id(message) in known), Outcome.DONE)
+        return [message for message in messages if id(message) not in known]

@@ -26,118 +26,33 @@ from headrace.pipeline.engine.units import (
     PendingResult,
     Unit,
 )
-from headrace.pipeline.failure import PLAIN_FAILURE, FailurePolicy
+from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
-from headrace.pipeline.message import Message, Outcome, acknowledge, as_messages
+from headrace.pipeline.message import Message, Outcome, Retained, as_messages
 from headrace.pipeline.stage.callbacks import HandlingStage, own_handle_each
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 
 
-class Retained:
-    """Messages that a stage keeps beyond their batch, until it releases them.
-
-    The source of each one waits. A released message is done when the outputs of the running callback are counted.
-    """
-
-    __slots__ = ("_messages", "_released")
-
-    def __init__(self) -> None:
-        self._messages: dict[int, Message[object]] = {}
-        self._released: list[object] = []
-
-    def retain(self, events: Sequence[object]) -> None:
-        """Keep the messages among `events`. A second call for the same message changes nothing."""
-        for event in events:
-            if isinstance(event, Message) and id(event) not in self._messages:
-                event.acknowledgement.add(1)
-                self._messages[id(event)] = event
-
-    def release(self, events: Sequence[object]) -> None:
-        """Release the retained messages among `events`."""
-        for event in events:
-            message = self._messages.pop(id(event), None)
-            if message is not None:
-                self._released.append(message)
-
-    def outputs_claimed(self) -> None:
-        """Acknowledge the released messages: all their outputs are counted."""
-        if self._released:
-            released, self._released = self._released, []
-            acknowledge(released, Outcome.DONE)
-
-    def requeue(self, current: Sequence[object]) -> list[object]:
-        """Forget all messages, and return them, oldest first, to be delivered again. Each has one pending descendant.
-
-        Messages in the `current` batch are released instead: that batch is requeued by itself.
-        """
-        known = {id(event) for event in current}
-        messages = [*self._released, *self._messages.values()]
-        self._released = []
-        self._messages = {}
-        acknowledge((message for message in messages if id(message) in known), Outcome.DONE)
-        return [message for message in messages if id(message) not in known]
-
-
 class Processing:
-    """Runs one unit after another, and acknowledges its messages.
+    """Calls `handle_events` directly, and only counts failed events.
 
-    A crash acknowledges nothing: the events are then still in flight. Without a unit, no edge carries messages and the
-    failure policy is plain: `handle_events` is called directly, and failed events are only counted.
+    For stages whose edges carry no messages and whose failure policy is plain. The subclasses run units.
     """
 
     is_concurrent: ClassVar[bool] = False
     """Whether units run side by side."""
 
-    def __init__(self, counts: StageCounts, policy: FailurePolicy = PLAIN_FAILURE, unit: Unit | None = None) -> None:
-        """`unit` takes every batch, one after another."""
+    def __init__(self, counts: StageCounts) -> None:
         self._counts = counts
-        self._rules = FailureRules(counts, policy)
-        self._unit = unit
-        self._retained = Retained()
 
     def around(self, handle_events: EventHandler) -> EventHandler:
         """Return the function that takes batches: `handle_events` itself, or this object."""
-        return handle_events if self._unit is None else self
-
-    def __call__(self, events: list[object]) -> object:
-        """Handle a batch; return the outputs (None for a consumer), or an awaitable of them."""
-        unit = self._unit
-        if unit is None:
-            raise ValueError(events)
-        unit.start(as_messages(events) if unit.handler.is_acknowledged else events)
-        if len(events) == 1 and self._rules.is_poison(unit):
-            return self._ended(unit)
-        positions = range(len(events))
-        returned = self._rules.begin(unit, positions)
-        if returned is not None:
-            return PendingResult(returned, self._ended_later(unit, positions, returned))
-        return self._ended(unit) if unit.failures else self._finish(unit)
-
-    async def _ended_later(self, unit: Unit, positions: Sequence[int], returned: Awaitable[object]) -> object:
-        await self._rules.wait(unit, positions, returned)
-        ended = self._ended(unit) if unit.failures else self._finish(unit)
-        return await ended if inspect.isawaitable(ended) else ended
-
-    def _ended(self, unit: Unit) -> object:
-        """Return the outputs when failed events are discarded at once, else an awaitable of them."""
-        if not self._rules.is_plain:
-            return self._mended(unit)
-        self._rules.discard(unit)
-        return self._finish(unit)
-
-    async def _mended(self, unit: Unit) -> object:
-        await self._rules.mend(unit)
-        return self._finish(unit)
-
-    def _finish(self, unit: Unit) -> list[object] | None:
-        outputs = unit.finish()
-        self._retained.outputs_claimed()
-        return outputs if unit.handler.emits else None
+        return handle_events
 
     def _current_unit(self) -> Unit | None:
         """Return the unit whose callback runs; None if there is none."""
-        return self._unit
+        return None
 
     def failed_at(self, position: int, error: BaseException) -> None:
         """Called when an event of the current call failed."""
@@ -170,23 +85,16 @@ class Processing:
 
     def retain(self, events: Sequence[object]) -> None:
         """Keep messages beyond the current batch. Plain events are ignored. Raises `CannotRetain`."""
-        if self._unit is None:
-            return
-        if self._unit.has_data_alone:
-            raise CannotRetain(self._counts.stage, has_data_alone=True)
-        self._retained.retain(events)
 
     def release(self, events: Sequence[object]) -> None:
         """Release messages when the outputs of the running callback are counted."""
-        self._retained.release(events)
 
     def outputs_claimed(self) -> None:
         """Called when the outputs of a callback other than `handle_events` are counted."""
-        self._retained.outputs_claimed()
 
     def requeue(self, *, has_current_batch: bool) -> list[object]:
         """Forget the retained messages, and return them, without messages of the batch in flight."""
-        return self._retained.requeue(self._unit.events if has_current_batch and self._unit is not None else [])
+        return []
 
     def is_current(self) -> bool:
         """Return whether the current task is one in which units run side by side."""
@@ -201,6 +109,79 @@ class Processing:
     def close(self) -> Awaitable[None] | None:
         """End the threads and OS processes."""
         return None
+
+
+class SerialProcessing(Processing):
+    """Runs one unit after another, and acknowledges its messages.
+
+    A crash acknowledges nothing: the events are then still in flight.
+    """
+
+    def __init__(self, counts: StageCounts, policy: FailurePolicy, unit: Unit) -> None:
+        """`unit` takes every batch, one after another."""
+        super().__init__(counts)
+        self._rules = FailureRules(counts, policy)
+        self._unit = unit
+        self._retained = Retained()
+
+    @override
+    def around(self, handle_events: EventHandler) -> EventHandler:
+        return self
+
+    def __call__(self, events: list[object]) -> object:
+        """Handle a batch; return the outputs (None for a consumer), or an awaitable of them."""
+        unit = self._unit
+        unit.start(as_messages(events) if unit.handler.is_acknowledged else events)
+        if len(events) == 1 and self._rules.is_poison(unit):
+            return self._ended(unit)
+        positions = range(len(events))
+        returned = self._rules.begin(unit, positions)
+        if returned is not None:
+            return PendingResult(returned, self._ended_later(unit, positions, returned))
+        return self._ended(unit) if unit.failures else self._finish(unit)
+
+    async def _ended_later(self, unit: Unit, positions: Sequence[int], returned: Awaitable[object]) -> object:
+        await self._rules.wait(unit, positions, returned)
+        ended = self._ended(unit) if unit.failures else self._finish(unit)
+        return await ended if inspect.isawaitable(ended) else ended
+
+    def _ended(self, unit: Unit) -> object:
+        """Return the outputs when failed events are discarded at once, else an awaitable of them."""
+        if not self._rules.is_plain:
+            return self._mended(unit)
+        self._rules.discard(unit)
+        return self._finish(unit)
+
+    async def _mended(self, unit: Unit) -> object:
+        await self._rules.mend(unit)
+        return self._finish(unit)
+
+    def _finish(self, unit: Unit) -> list[object] | None:
+        outputs = unit.finish()
+        self._retained.outputs_claimed()
+        return outputs if unit.handler.emits else None
+
+    @override
+    def _current_unit(self) -> Unit | None:
+        return self._unit
+
+    @override
+    def retain(self, events: Sequence[object]) -> None:
+        if self._unit.has_data_alone:
+            raise CannotRetain(self._counts.stage, has_data_alone=True)
+        self._retained.retain(events)
+
+    @override
+    def release(self, events: Sequence[object]) -> None:
+        self._retained.release(events)
+
+    @override
+    def outputs_claimed(self) -> None:
+        self._retained.outputs_claimed()
+
+    @override
+    def requeue(self, *, has_current_batch: bool) -> list[object]:
+        return self._retained.requeue(self._unit.events if has_current_batch else [])
 
 
 class ProcessingOwner(OffloadOwner, Protocol):
@@ -252,7 +233,8 @@ class ConcurrentProcessing(Processing):
 
     def __init__(self, owner: ProcessingOwner, handler: Handler, make: Callable[[Handler], Unit]) -> None:
         """`make` is a class of units: `BatchUnit`, or one for single events."""
-        super().__init__(owner.counts, owner.failure)
+        super().__init__(owner.counts)
+        self._rules = FailureRules(owner.counts, owner.failure)
         self._owner = owner
         self._handler = handler
         self._make = make
@@ -271,8 +253,8 @@ class ConcurrentProcessing(Processing):
     def around(self, handle_events: EventHandler) -> EventHandler:
         return self
 
-    @override
     def __call__(self, events: list[object]) -> object:
+        """Return a coroutine that handles a batch, and all that arrive meanwhile, and emits their outputs."""
         self._cancelled = None
         self._is_alone = False
         self._waiting.clear()
@@ -472,5 +454,5 @@ def processing_of(owner: ProcessingOwner, stage: HandlingStage) -> Processing:
         make = BatchUnit if not stage.per_event else EventUnit if how.mode == "inline" else OffloadedUnit
         return ConcurrentProcessing(owner, handler, make)
     if not owner.is_acknowledged and policy.is_plain:
-        return Processing(owner.counts, policy)
-    return Processing(owner.counts, policy, EachUnit(handler) if stage.per_event else BatchUnit(handler))
+        return Processing(owner.counts)
+    return SerialProcessing(owner.counts, policy, EachUnit(handler) if stage.per_event else BatchUnit(handler))
