@@ -20,14 +20,29 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[EventName, TelemetryHandler]] = {}
+        self._listeners: list[Callable[[], None]] = []
 
     def attach(self, handler_id: str, prefix: EventName, handler: TelemetryHandler) -> None:
         """Call `handler` for each event whose name begins with `prefix`. A used `handler_id` replaces its handler."""
         self._handlers[handler_id] = (prefix, handler)
+        self._changed()
 
     def detach(self, handler_id: str) -> None:
         """Remove the handler of that id, if there is one."""
-        self._handlers.pop(handler_id, None)
+        if self._handlers.pop(handler_id, None) is not None:
+            self._changed()
+
+    def has_handler(self, name: EventName) -> bool:
+        """Return whether a handler is attached for the event `name`: an emitter on a hot path asks in advance."""
+        return any(name[: len(prefix)] == prefix for prefix, _ in self._handlers.values())
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each attach and detach."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def execute(self, name: EventName, measurements: Measurements, metadata: Metadata) -> None:
         """Call each handler of `name`, in the order in which they were attached.

@@ -95,7 +95,8 @@ class ProducerStep(Step):
             process.emit_nowait(as_list(process.name, "handle_demand", events))
 
     def _taken_later(self, demand: int, since: float, events: object) -> None:
-        self.process.turns.handled(self.process.scheduler.clock() - since)
+        size = len(events) if isinstance(events, list) else 0
+        self.process.batch_handled(self.process.scheduler.clock() - since, size)
         self._take(demand, events)
 
     def _go_on(self, pull: SyncGenerator | AsyncGenerator) -> int:
@@ -262,7 +263,7 @@ class ProducerConsumerStep(Step):
         process = self.process
         events = as_list(process.name, "handle_events", outputs)
         if not process.processing.is_concurrent:
-            process.turns.handled(process.scheduler.clock() - since)
+            process.batch_handled(process.scheduler.clock() - since, self.input.current_size)
         self.output.emit(events, self.input.ingested_at)
         self.input.finish_batch()
         process.side_outputs.take_emitted()  # the callback cut them off itself, and went on
@@ -304,5 +305,6 @@ class AnsweringStep(ProducerConsumerStep):
         return IDLE
 
     def _answered_later(self, since: float, returned: object) -> None:
-        self.process.turns.handled(self.process.scheduler.clock() - since)
+        size = len(returned) if isinstance(returned, list) else 0
+        self.process.batch_handled(self.process.scheduler.clock() - since, size)
         self.process.take_returned("handle_demand", returned)

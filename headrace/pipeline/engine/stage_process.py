@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from typing_extensions import override
 
 from headrace.errors import BufferFull
 from headrace.otp.process.callbacks import is_overridden
 from headrace.otp.process.process import ExitReason, Process, ProcessStatus
-from headrace.otp.scheduler import BLOCKED, IDLE, MORE, Scheduler
+from headrace.otp.scheduler import BLOCKED, HANDLED, IDLE, MORE, Scheduler
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.engine.processing import Processing, processing_of
 from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
@@ -27,6 +28,9 @@ from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 from headrace.telemetry.events import LOG
 
+BATCH_STOP: Final = ("headrace", "stage", "batch", "stop")
+"""The telemetry event of a handled batch, with its `duration_seconds`, its `count` of events and its `stage`."""
+
 
 def _raise(error: BaseException) -> None:
     raise error
@@ -41,6 +45,7 @@ class StageProcess(SubscribingProcess):
     __slots__ = (
         "_ingress",
         "concurrency",
+        "emits_batches",
         "failure",
         "ingress",
         "is_draining",
@@ -60,11 +65,45 @@ class StageProcess(SubscribingProcess):
         self.failure = PLAIN_FAILURE
         self.concurrency = PLAIN_CONCURRENCY
         self.is_draining = False
+        self.emits_batches = False
 
     @override
     def _take_context(self) -> None:
         super()._take_context()
-        self.turns.run = partial(self.context.run, self.step.turn)
+        self._choose_turn()
+
+    def telemetry_changed(self) -> None:
+        """Take the turn that emits telemetry where a handler for batches is attached now, else the plain one."""
+        if self.state not in (ProcessStatus.NEW, ProcessStatus.ENDED):
+            self._choose_turn()
+
+    def _choose_turn(self) -> None:
+        self.emits_batches = self.scheduler.telemetry.has_handler(BATCH_STOP)
+        self.turns.run = partial(self.context.run, self._emitting_turn if self.emits_batches else self.step.turn)
+
+    def _emitting_turn(self) -> int:
+        """Take a turn of the step, and emit a telemetry event where that handled a batch."""
+        begun, before = self.scheduler.clock(), self._handled_count()
+        outcome = self.step.turn()
+        events = self._handled_count() - before
+        if outcome >= HANDLED and events:
+            self.emit_batch(self.scheduler.clock() - begun, events)
+        return outcome
+
+    def _handled_count(self) -> int:
+        """Return how many events the stage has handled, or a producer has emitted."""
+        return self._output.sent() + self._output.buffered() if self.input is None else self.input.received()
+
+    def batch_handled(self, seconds: float, events: int) -> None:
+        """Account for a batch whose handler was awaited; `seconds` is the time since its begin."""
+        self.turns.handled(seconds)
+        if self.emits_batches and events:
+            self.emit_batch(seconds, events)
+
+    def emit_batch(self, seconds: float, count: int) -> None:
+        """Emit a telemetry event of `count` events that were handled."""
+        measurements = {"duration_seconds": seconds, "count": count}
+        self.scheduler.telemetry.execute(BATCH_STOP, measurements, {"stage": self.name})
 
     @override
     def bound(self, callbacks: Stage) -> None:
@@ -425,7 +464,7 @@ class StageProcess(SubscribingProcess):
             now = self.scheduler.clock()
             for ingested_at in self._input.ingestion_times(positions):
                 self.step.latency.observe(now - ingested_at)
-        self.turns.handled(seconds)
+        self.batch_handled(seconds, len(positions))
         if outputs:
             self._output.emit(outputs, min(self._input.ingestion_times(positions)))
         if positions:

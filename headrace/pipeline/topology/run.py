@@ -97,6 +97,7 @@ class Run:
         self.is_stopping = False
         self._lag_task: asyncio.Task[None] | None = None
         scheduler.on_interrupt(self.interrupt)
+        scheduler.telemetry.on_change(self._telemetry_changed)
         self.over: asyncio.Future[None] = scheduler.loop.create_future()
         self.processes: dict[str, StageProcess] = {}
         self.watch = RunMonitor(self.processes, scheduler.clock, None)
@@ -147,6 +148,10 @@ class Run:
         else:
             emitter.side_outputs.add(name, ingress)
         self.sides[output.name] = SideOutputLink(emitter, output)
+
+    def _telemetry_changed(self) -> None:
+        for process in self.processes.values():
+            process.telemetry_changed()
 
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers before producers.
