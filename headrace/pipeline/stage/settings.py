@@ -97,6 +97,13 @@ PRODUCER_BUFFER_SIZE: Final = 10_000
 _CHOICES: Final[dict[str, object]] = {"buffer_keep": KeepPolicy, "restart": Restart, "demand": DemandMode}
 
 
+def _whole(option: str, found: object, least: int, if_none: str = "") -> Iterator[str]:
+    """Yield a problem unless `found` is a whole number, `least` or more; or None, where `if_none` allows that."""
+    is_allowed = found is None and if_none
+    if not is_allowed and (not isinstance(found, int) or isinstance(found, bool) or found < least):
+        yield f"has {option} of {found!r}: it must be a whole number, {least} or more{if_none}"
+
+
 @dataclass(frozen=True, slots=True)
 class StageSettings:
     """How a stage dispatches, buffers, restarts, and handles failures.
@@ -140,12 +147,8 @@ class StageSettings:
             self.make_dispatcher()
         except DispatcherError as error:
             yield f"has a dispatcher that cannot be: {error}"
-        size: object = self.buffer_size
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-            yield f"has a buffer_size of {size!r}: it must be a whole number, 0 or more, or None for the default"
-        size_bytes: object = self.buffer_bytes
-        if size_bytes is not None and (not isinstance(size_bytes, int) or size_bytes is True or size_bytes < 1):
-            yield f"has buffer_bytes of {size_bytes!r}: it must be a whole number, 1 or more, or None for no such bound"
+        yield from _whole("a buffer_size", self.buffer_size, 0, ", or None for the default")
+        yield from _whole("buffer_bytes", self.buffer_bytes, 1, ", or None for no such bound")
         seconds: object = self.shutdown_seconds
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             yield f"has a shutdown_seconds of {seconds!r}: it must be a number of seconds, 0 or more"
@@ -159,9 +162,8 @@ class StageSettings:
                 yield f"has a {key} of {value!r}: it must be {', '.join(others)} or {last}{hint}"
 
     def _failure_problems(self) -> Iterator[str]:
-        limit: object = self.concurrency.limit
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-            yield f"has a concurrency of {limit!r}: it must be a whole number, 1 or more"
+        yield from _whole("a concurrency", self.concurrency.limit, 1)
+        yield from _whole("max_deliveries", self.max_deliveries, 1)
         if self.concurrency.mode not in get_args(ExecutionMode):
             yield f"has an executor {self.concurrency.mode!r}: it must be one of {', '.join(get_args(ExecutionMode))}"
         retry: object = self.retry
@@ -172,9 +174,6 @@ class StageSettings:
         timeout: object = self.timeout_seconds
         if not (timeout is None or (isinstance(timeout, int | float) and timeout is not True and timeout > 0)):
             yield f"has a timeout_seconds of {timeout!r}: it must be a number of seconds above 0, or None"
-        most: object = self.max_deliveries
-        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-            yield f"has max_deliveries of {most!r}: it must be a whole number, 1 or more"
 
     def make_dispatcher(self) -> Dispatcher[Subscription]:
         """Return a new dispatcher. Raises `DispatcherError` when the name is unknown, or the function makes none."""
