@@ -50,12 +50,12 @@ _LOG.setLevel(logging.ERROR)  # uvicorn warns of every malformed request, and an
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """How many connections may be open, and the seconds for each step of a client.
+    """The most connections, and the seconds for each step of a client.
 
     A client has `head_seconds` to send the head of its next request, `body_seconds` for the body, and `answer_seconds`
-    to read the answer. Beyond `max_connections` a server that gives way closes the oldest connection that waits for
-    its client, idle ones first; without such a connection, and where it gives no way, the new one is answered 503.
-    The default is more than scrapers and probes need, and far fewer than the files of an OS process.
+    to read the answer. A connection beyond `max_connections` is answered 503. With `gives_way` the server first tries
+    to close the oldest connection that waits for its client, idle ones before others. The default is more than scrapers
+    and probes need, and far fewer than the files of an OS process.
     """
 
     max_connections: int = 200
@@ -208,7 +208,7 @@ class HttpConnection(H11Protocol):
         if self._is_over:
             return False
         self._has_received_all = True
-        if self._is_between():
+        if self._has_half_request():
             self._refuse(HttpAnswer(400, "The request ends too early."))
         return self.has_request
 
@@ -218,7 +218,7 @@ class HttpConnection(H11Protocol):
         if self._has_received_all and not self.has_request:
             self.transport.close()
         # Between two requests uvicorn's own timer runs (`timeout_keep_alive`).
-        if self._is_between() or self.transport.get_write_buffer_size():
+        if self._has_half_request() or self.transport.get_write_buffer_size():
             self._set_deadline()
 
     @override
@@ -229,8 +229,9 @@ class HttpConnection(H11Protocol):
 
     @property
     def has_request(self) -> bool:
-        """Whether a request has begun whose answer is not complete."""
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # None at first
+        """Whether a request has begun that the app still has to answer."""
+        cycle = self.cycle
+        return cycle is not None and not (cycle.response_complete or cycle.disconnected)  # type: ignore[redundant-expr] # None at first
 
     @property
     def is_in_body(self) -> bool:
@@ -255,7 +256,7 @@ class HttpConnection(H11Protocol):
         else:
             self.transport.close()
 
-    def _is_between(self) -> bool:
+    def _has_half_request(self) -> bool:
         """Tell whether a request has begun and has not arrived as a whole."""
         return self.is_in_body or (not self.has_request and bool(self.conn.trailing_data[0]))
 
@@ -271,7 +272,7 @@ class HttpConnection(H11Protocol):
 
     def _be_late(self) -> None:
         is_answered = self.conn.our_state not in _UNANSWERED or self.transport.is_closing()
-        if self._is_between() and not is_answered:
+        if self._has_half_request() and not is_answered:
             self._refuse(HttpAnswer(408, "The request did not come to its end in time."))
         else:
             self.transport.abort()
@@ -288,13 +289,14 @@ class HttpConnection(H11Protocol):
 
     def _refuse(self, answer: HttpAnswer) -> None:
         """Answer instead of the app, if no answer has begun, and close."""
+        body = answer.body
+        headers = answer.headers_with(body)
         if self.has_request:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+            body = b"" if self.scope["method"] == "HEAD" else body
         if self.conn.our_state in _UNANSWERED:
             self._server.requests.add((str(answer.status),))
-            body = answer.body
-            headers = answer.headers_with(body)
             headers = headers if CLOSE in headers else [*headers, CLOSE]
             response = h11.Response(status_code=answer.status, headers=headers, reason=answer.reason)
             for event in (response, h11.Data(data=body), h11.EndOfMessage()):

@@ -148,3 +148,24 @@ async def test_connections_that_wait_for_the_app_are_kept_and_the_one_too_many_h
             assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
         may.set()
         assert {(await reader.read())[:12] for reader, _ in peers} == {b"HTTP/1.1 200"}
+
+
+async def test_a_late_body_of_a_head_request_is_answered_without_a_body() -> None:
+    async def waiting(_: Scope, receive: Receive, __: Send) -> None:
+        await receive()
+
+    head = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
+    async with listening(waiting, limits(LONG, SHORT, LONG)) as (_, port), peer_at(port, head) as (reader, _):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_server_that_closes_ends_connections_that_were_refused() -> None:
+    async def never(_: Scope, __: Receive, ___: Send) -> None:
+        await asyncio.Event().wait()
+
+    async with listening(never, limits(LONG, LONG, LONG)) as (server, port), peer_at(port, CHUNKED + NOT_HTTP):
+        await until(lambda: bool(server.state.connections) and not any(one.has_request for one in server.connections))
+        server.close()
+        await until(lambda: not server.state.connections)
