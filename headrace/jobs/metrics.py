@@ -18,7 +18,7 @@ from headrace.jobs.job import (
     JobOutcome,
 )
 from headrace.jobs.rules.job_filter import JobFilter
-from headrace.jobs.running.queue import JOB_EVENTS, JOB_START, EndedAttempt, QueueStatistics
+from headrace.jobs.running.queue import JOB_EXCEPTION, JOB_START, JOB_STOP, EndedAttempt, QueueStatistics
 from headrace.jobs.running.worker_catalogue import WorkerCatalogue
 from headrace.jobs.stores.store import Finds, JobCount
 from headrace.telemetry.counts import Families, Family, FamilySpec, HistogramCounts, LabelValues
@@ -95,7 +95,8 @@ class JobMetrics:
         self._now = now
         self._waits: dict[str, HistogramCounts] = {}
         self._durations: dict[str, dict[str, HistogramCounts]] = {}
-        telemetry.attach(repr(self), JOB_EVENTS, self._handle)
+        for name, handler in ((JOB_START, self._started), (JOB_STOP, self._ended), (JOB_EXCEPTION, self._ended)):
+            telemetry.attach(f"{self!r} {name[-1]}", name, handler)
 
     def begin(self, queue: str) -> None:
         """Count the attempts of a queue, each counter from 0."""
@@ -111,25 +112,21 @@ class JobMetrics:
         wanted = frozenset(outcomes)
         return int(sum(count for (_, _, outcome), count in self._finished.samples.items() if outcome in wanted))
 
-    def _handle(self, name: EventName, _: Measurements, metadata: Metadata) -> None:
-        queue = cast("str", metadata["queue"])
-        if queue not in self._durations:  # of another service that shares the telemetry
+    def _started(self, _: EventName, __: Measurements, metadata: Metadata) -> None:
+        wait, now = self._waits.get(cast("str", metadata["queue"])), self._now
+        if wait is None:  # a queue of another service that shares the telemetry
             return
-        if name == JOB_START:
-            self._count_started(queue, cast("Sequence[Job]", metadata["jobs"]))
-        else:
-            self._count_ended(queue, cast("Sequence[EndedAttempt]", metadata["attempts"]))
-
-    def _count_started(self, queue: str, jobs: Sequence[Job]) -> None:
-        wait, now = self._waits[queue], self._now
-        for job in jobs:
+        for job in cast("Sequence[Job]", metadata["jobs"]):
             seconds = ((job.attempted_at or now()) - job.scheduled_at).total_seconds()
             wait.observe(seconds if seconds > 0 else 0.0)  # below 0 the clock was set back
 
-    def _count_ended(self, queue: str, attempts: Sequence[EndedAttempt]) -> None:
+    def _ended(self, _: EventName, __: Measurements, metadata: Metadata) -> None:
         counts: Counter[tuple[str, str]] = Counter()
-        durations, name_of = self._durations[queue], self._names.get
-        for one in attempts:
+        queue = cast("str", metadata["queue"])
+        durations, name_of = self._durations.get(queue), self._names.get
+        if durations is None:
+            return
+        for one in cast("Sequence[EndedAttempt]", metadata["attempts"]):
             worker = name_of(one.job.worker, OTHER)
             counts[worker, outcome_name(one.outcome)] += 1
             if one.seconds is not None:

@@ -21,6 +21,8 @@ class Telemetry:
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[EventName, TelemetryHandler]] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._by_name: dict[EventName, list[tuple[str, TelemetryHandler]]] = {}
+        """The handlers of each emitted event, so that an event costs no look at the others."""
 
     def attach(self, handler_id: str, prefix: EventName, handler: TelemetryHandler) -> None:
         """Call `handler` for each event whose name begins with `prefix`. A used `handler_id` replaces its handler."""
@@ -41,6 +43,7 @@ class Telemetry:
         self._listeners.append(listener)
 
     def _changed(self) -> None:
+        self._by_name.clear()
         for listener in self._listeners:
             listener()
 
@@ -49,13 +52,17 @@ class Telemetry:
 
         Only `Exception` is caught: KeyboardInterrupt passes through.
         """
-        for handler_id, (prefix, handler) in list(self._handlers.items()):
-            if name[: len(prefix)] == prefix:
-                try:
-                    handler(name, measurements, metadata)
-                except Exception:
-                    self.detach(handler_id)
-                    LOG.exception("telemetry handler %r raised, and is detached: attach a mended one", handler_id)
+        handlers = self._by_name.get(name)
+        if handlers is None:
+            attached = self._handlers.items()
+            handlers = [(one, handler) for one, (prefix, handler) in attached if name[: len(prefix)] == prefix]
+            self._by_name[name] = handlers
+        for handler_id, handler in handlers:
+            try:
+                handler(name, measurements, metadata)
+            except Exception:
+                self.detach(handler_id)
+                LOG.exception("telemetry handler %r raised, and is detached: attach a mended one", handler_id)
 
     @contextmanager
     def span(self, name: EventName, metadata: Metadata, clock: Callable[[], float]) -> Iterator[None]:
