@@ -1,10 +1,9 @@
 """`FailurePolicy`, `FailedEvent` and `Retry`: how a stage handles failures."""
 
 import math
-import random
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from headrace.errors import message_of
@@ -98,11 +97,8 @@ class FailedEvent:
 DeadLetterHandler = Callable[[Sequence[FailedEvent]], Awaitable[None]]
 """Stores events that failed for good; they are durable when it returns. Raises the errors of its store."""
 
-Wait = Callable[[float], Awaitable[None]]
-"""Waits for a number of seconds."""
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FailurePolicy:
     """How one stage handles failures.
 
@@ -114,7 +110,6 @@ class FailurePolicy:
     max_deliveries: int = 3
     dead_letter_handler: DeadLetterHandler | None = None
     errors: Callable[[Sequence[object]], Awaitable[int]] | None = None
-    jitter: Callable[[], float] = field(default=random.random)
     redact: Redact = str
 
     @property

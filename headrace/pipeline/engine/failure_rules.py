@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import random
 from collections.abc import Awaitable, Sequence
 
 from headrace.errors import PoisonEvent
@@ -91,7 +92,7 @@ class FailureRules:
         """Attempt events again, after the longest back-off of their `attempt`-th attempt."""
         errors = list(failures.values())
         self._counts.try_again(errors)
-        retry, jitter = self._policy.retry, self._policy.jitter()
+        retry, jitter = self._policy.retry, random.random()  # noqa: S311 - not for secrets
         if retry is not None:
             await asyncio.sleep(max(retry.seconds(attempt, jitter, retry_after(error)) for error in errors))
         positions = list(failures)

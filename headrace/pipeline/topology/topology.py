@@ -231,7 +231,7 @@ class Topology:
         run.drain_seconds = self.drain_seconds
         run.stall_seconds = self.stall_seconds
         for process in run.processes.values():
-            process.failure.redact = self.redact
+            process.failure = replace(process.failure, redact=self.redact)
         await self._services.attach(run)
         await run.start()
 
