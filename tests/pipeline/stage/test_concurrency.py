@@ -199,6 +199,24 @@ async def test_each_event_is_tried_again_and_given_up_on_its_own(source: Any, *,
     check_end(run_of(topology))
 
 
+class FailsAtTheEnd(Fails):
+    """Counts a failed event when all events have been handled."""
+
+    def handle_complete(self) -> list[object]:
+        self.fail(ValueError("at the end"))
+        return []
+
+
+async def test_an_event_that_fails_outside_of_any_call_is_counted_and_crashes_nothing() -> None:
+    topology, _, sink = chain(Numbers, lambda: FailsAtTheEnd(Table({})), Concurrency(4))
+    await topology.start()
+    outcome = await topology.join()
+    assert outcome.is_completed
+    assert outcome.events_failed == 1
+    assert topology.snapshot().stages[1].restarts == 0
+    assert len(sink.data) == 20
+
+
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_a_crash_delivers_again_what_was_not_over(*, is_ordered: bool) -> None:
     table = Table({7: 1})
