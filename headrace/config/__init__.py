@@ -1,1 +1,1 @@
-"""The words: a YAML file becomes a checked model, and the model a built pipeline."""
+"""A config file becomes a checked model, and the model becomes a pipeline."""

@@ -23,13 +23,13 @@ from headrace.pipeline.topology.topology import Topology
 from headrace.stages.options import StageType
 
 MOST_AHEAD: Final = 10_000
-"""Events that a source holds in memory at most while its buffer takes no more: of those a crash loses all."""
+"""Events that a source holds in memory at most while its buffer on disk is full: a crash loses them."""
 
 
 def add_buffered(
     topology: Topology, stage: ConfiguredStage, make: Callable[[], Stage], settings: StageSettings
 ) -> None:
-    """Add a source, the stage that writes its buffer, and the one that reads it, which has the source's dispatcher."""
+    """Add a source and the two stages around its buffer on disk; the reading one has the dispatcher of the source."""
     from headrace.stages.edges.edge_stages import ReadEdge, WriteEdge
     from headrace.stages.edges.sqlite_log import EventLog
 
@@ -49,7 +49,7 @@ def _source(make: Callable[[], Stage]) -> Stage:
 
 
 class Split(ProducerConsumer[object, object]):
-    """Passes on what it gets; its dispatcher deals it out by key."""
+    """Passes its events on; its dispatcher distributes them by key."""
 
     takes_messages: ClassVar[bool] = True
 
@@ -59,7 +59,7 @@ class Split(ProducerConsumer[object, object]):
 
 
 def split_settings(by: Expression, count: int) -> StageSettings:
-    """Return the settings of what deals events out to `count` copies."""
+    """Return the settings of the stage that distributes events to `count` copies."""
 
     def part(event: object) -> int:
         return stable_hash(by(event)) % count
@@ -71,7 +71,7 @@ def split_settings(by: Expression, count: int) -> StageSettings:
 
 
 def part_of(name: str, position: int) -> SubscribeTo:
-    """Return the subscription of the copy at `position`, from 0, to what deals events out."""
+    """Return the subscription of the copy at `position`, from 0, to the distributing stage."""
     return SubscribeTo(name, partition=position, cancel="temporary")
 
 
@@ -81,7 +81,10 @@ def to_all_copies(to: SubscribeTo, copies: Mapping[str, Sequence[str]]) -> list[
 
 
 def build(config: Config, topology: Topology, jobs: object = None) -> None:
-    """Add the stages of a config to a topology, in the order of the file; those that need jobs get `jobs`."""
+    """Add the stages of a config to a topology, in the order of the file.
+
+    Stage types that need jobs get `jobs`.
+    """
     copies = {stage.name: expanded_names(stage) for stage in config.stages}
     for stage in config.stages:
         keys_given = [_subscription(keys) for keys in stage.keys.subscribe_to]
@@ -141,7 +144,7 @@ def _dispatcher(keys: DispatcherKeys) -> str | Callable[[], Dispatcher[Subscript
 
 
 def _hash(keys: DispatcherKeys) -> Callable[[object], Hashable | None] | None:
-    """Return what names an event's partition: the value of `by`, or its hash where partitions are numbers."""
+    """Return a function for an event's partition: the value of `by`, or its hash where partitions are numbers."""
     by, count = keys.by, keys.partitions
     if by is None:
         return None

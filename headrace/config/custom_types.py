@@ -12,7 +12,7 @@ SHAPE: Final = "the class of a stage is written module:Class, as in shop.stages:
 
 
 class NotAStage(BrokenType):
-    """`module:Class` names something else; `allowed` are the stage classes of the module, written as the type."""
+    """`module:Class` is no stage class; `allowed` are the stage classes of the module, written as types."""
 
     def __init__(self, name: FunctionName) -> None:
         super().__init__(str(name), NO_STAGE)
@@ -32,7 +32,7 @@ class NotImported(ProducerConsumer[object, object]):
 def custom_type(text: str, *, imports: bool) -> LoadedType:
     """Return the type of `module:Class`; without `imports` only its spelling is checked.
 
-    Raises FunctionError where it cannot be imported, and `NotAStage` where it is no class of stages.
+    Raises `FunctionError` where it cannot be imported, and `NotAStage` where it is no stage class.
     """
     name = _parsed(text)
     if not imports:

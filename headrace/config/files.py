@@ -1,4 +1,4 @@
-"""Config files: read, checked alone, and checked against each other."""
+"""Reads config files; checks them alone and against each other."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from headrace.config.text.findings import ConfigError, ConfigSource, Finding, Pr
 from headrace.config.text.variables import VariableContext
 
 TEXT = "<text>"
-"""What findings call a config that came from no file."""
+"""The name in findings of a config that came from no file."""
 
 
 def load_file(
@@ -22,12 +22,13 @@ def load_file(
     catalogue: StageTypes | None = None,
     runs_alone: bool = False,
 ) -> Config:
-    """Read and check one config file; raises ConfigError with all findings.
+    """Read and check one config file. Raises `ConfigError` with all findings.
 
-    `environ` are the variables for `${...}`, the OS process's own when None; `catalogue` the stage types, the installed
-    ones when None. With `imports` the file's folder and its `python_path` come first on `sys.path` from then on,
-    and the Python functions that it names are imported; without, only their names are looked at. With `runs_alone` a
-    stage that emits to no other is a finding; else the program around it may read or subscribe to that stage.
+    `environ` are the variables for `${...}`, by default the variables of the OS process; `catalogue` are the stage
+    types, by default the installed ones. With `imports` the file's folder and its `python_path` are put first on
+    `sys.path`, and the Python functions that it names are imported; without, only their names are checked. With
+    `runs_alone` a stage that emits to no other is a finding; otherwise the program around it may read or subscribe
+    to that stage.
     """
     return load_files([path], environ=environ, imports=imports, catalogue=catalogue, runs_alone=runs_alone)[0]
 
@@ -40,10 +41,10 @@ def load_files(
     catalogue: StageTypes | None = None,
     runs_alone: bool = False,
 ) -> list[Config]:
-    """Read and check config files that are to run side by side; raises ConfigError with the findings of all of them.
+    """Read and check config files that run side by side. Raises `ConfigError` with the findings of all files.
 
-    Beside what `load_file` finds: two pipelines of one name, two that export one metric, and two that listen on
-    one port.
+    Besides the findings of `load_file`: two pipelines with one name, two that export one metric, and two that
+    listen on one port.
     """
     variables = os.environ if environ is None else environ
     types = catalogue or StageTypes.installed()
@@ -64,10 +65,10 @@ def load_files(
 def load_parts(
     path: Path | str, keys: Iterable[str], *, environ: Mapping[str, str] | None = None, imports: bool = False
 ) -> Config:
-    """Read a config file, but check only these keys at its top; raises ConfigError with what is wrong in those.
+    """Read a config file, but check only these keys at its top. Raises `ConfigError` with their findings.
 
-    A command that reads the store of a file needs no variable of its stages. Of `stages` only the keys are read that
-    name them; their types stay unknown.
+    A command that reads the store of a file needs no variable of its stages. Of `stages` only the keys that name
+    them are read; their types stay unknown.
     """
     path = Path(path)
     context = VariableContext(os.environ if environ is None else environ, path.parent)
@@ -82,9 +83,10 @@ def load_text(
     imports: bool = True,
     catalogue: StageTypes | None = None,
 ) -> Config:
-    """Check a config that is in no file; `folder` stands for the file's, the current one when None.
+    """Check a config that is in no file. Raises `ConfigError`.
 
-    Raises ConfigError; the rest is as for `load_file`.
+    `folder` stands for the folder of the file, by default the current one; `load_file` has the other arguments,
+    too.
     """
     variables = os.environ if environ is None else environ
     context = VariableContext(variables, folder or Path.cwd())
@@ -92,7 +94,7 @@ def load_text(
 
 
 def _between(configs: Iterable[Config]) -> Iterator[Finding]:
-    """Yield what is wrong between files that are right on their own."""
+    """Yield the findings between files that have none on their own."""
     names: dict[str, Config] = {}
     for config in configs:
         first = names.setdefault(config.name, config)

@@ -48,7 +48,7 @@ class JobsService:
         return self.jobs.settings.grace_seconds + CLOSE_SECONDS
 
     async def open(self) -> None:
-        """Open the store and run the queues. Raises what the store raises, and nothing is open then."""
+        """Open the store and run the queues. Raises the errors of the store, and nothing is open then."""
         await self.jobs.open()
         self._is_open = True
 
@@ -63,7 +63,7 @@ class JobsService:
             self.jobs.pause_claiming()
 
     async def is_idle(self) -> bool:
-        """Return whether no job is left that could run now; False while the store cannot be asked."""
+        """Return whether no job is left that could run now; False while the store cannot be read."""
         try:
             return await self.jobs.is_idle()
         except HeadraceError as error:
@@ -75,7 +75,7 @@ class JobsService:
     async def close(self) -> None:
         """Give running jobs their grace, put back unfinished ones, and close the store.
 
-        The error of a store that fails meanwhile is `failure`; the store is closed all the same.
+        The error of a store that fails meanwhile becomes `failure`; the store is closed all the same.
         """
         self.jobs.pause_claiming()
         async with self._close_lock:
@@ -121,7 +121,7 @@ def build_jobs(
 
 
 def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:
-    """Return registries by name: those that the file names, and of every worker that records, by its own name."""
+    """Return registries by name: the ones that the file names, and one for every worker that records results."""
     found = {one.name: registry_over(one) for one in configured.workers if one.options.record}
     for name, keys in configured.keys.registries.items():
         worker = configured.workers.get(keys.worker)
@@ -161,7 +161,7 @@ def _entry(keys: CronKeys) -> CronEntry:
 
 
 def _job(entry: CronEntry, workers: WorkerCatalogue, cipher: ArgsCipher | None) -> NewJob:
-    """Return the job of an entry as its worker would keep it, in the queue that the entry names."""
+    """Return the job of an entry, prepared by its worker, in the queue that the entry names."""
     worker = workers.get(entry.worker)
     if worker is None:
         return plain_job(entry)
@@ -172,7 +172,7 @@ def _job(entry: CronEntry, workers: WorkerCatalogue, cipher: ArgsCipher | None) 
 
 
 def _kept(keys: KeepKeys) -> list[Retention]:
-    """Return how long ended jobs stay; what the file does not speak of stays as it always does."""
+    """Return how long ended jobs stay, with the defaults for states that the file leaves out."""
     own: Mapping[str, KeptKeys | None] = dict(keys)
     return [
         one if (keys_given := own[one.state]) is None else Retention(one.state, keys_given.age, keys_given.count)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Pipeline(Topology):
-    """Stages by name, from Python by `add`, or from a config.
+    """A topology that can also be made from a config file.
 
-    From a config a producer's end leaves its consumers running (`cancel: temporary`), and a stage with several
+    In a config a producer's end leaves its consumers running (`cancel: temporary`), and a stage with several
     subscribers gives every event to each of them (`dispatcher: broadcast`). In Python both are as in GenStage.
 
-    With `jobs` the run opens them before its stages start, and closes them after those have ended; it has completed
+    A run opens its `jobs` before its stages start, and closes them after the stages have ended; it has completed
     when every stage has, and no job of its queues is available or executing.
     """
 
@@ -35,20 +35,23 @@ class Pipeline(Topology):
 
     @classmethod
     def from_file(cls, path: Path | str, *, environ: Mapping[str, str] | None = None) -> Self:
-        """Make a pipeline of a config file; raises ConfigError with everything that is wrong in it.
+        """Make a pipeline of a config file. Raises `ConfigError` with all findings.
 
-        The file's folder and its `python_path` come first on `sys.path` from then on.
+        The file's folder and its `python_path` are put first on `sys.path`.
         """
         return cls.from_config(load_file(path, environ=environ))
 
     @classmethod
     def from_text(cls, text: str, *, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
-        """Make a pipeline of the YAML text of a config; `folder` stands for its file's, the current one when None."""
+        """Make a pipeline of the YAML text of a config.
+
+        `folder` stands for the folder of its file, by default the current one.
+        """
         return cls.from_config(load_text(text, folder=folder, environ=environ))
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """Make a pipeline of a config that was checked before."""
+        """Make a pipeline of a checked config."""
         pipeline = cls(config.name, cancel="temporary")
         pipeline.config = config
         pipeline.redact = config.redactor
@@ -66,7 +69,7 @@ class Pipeline(Topology):
 
     @property
     def listen(self) -> ListenKeys | None:
-        """Where the config has the listener bind; None for `off`, and for a pipeline made in Python."""
+        """The keys of the listener; None for `off`, and for a pipeline made in Python."""
         return self.config.listen if self.config else None
 
     @property

@@ -23,7 +23,7 @@ _SCALARS = frozenset({"integer", "number", "boolean"})
 
 
 class _Generator(GenerateJsonSchema):
-    """Writes defaults as a config does: a duration is `250ms` there, and no number."""
+    """Writes defaults as a config does: a duration is `250ms`, and no number."""
 
     ignored_warning_kinds = {"non-serializable-default", "skipped-choice"}  # noqa: RUF012 - pydantic's own attribute
 
@@ -37,7 +37,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def schema(catalogue: StageTypes | None = None) -> ConfigSchema:
-    """Return the schema; a type that cannot be loaded is left out. Any number or boolean may also be a `${...}`."""
+    """Return the schema, without types that cannot be loaded. Any number or boolean may also be a `${...}`."""
     types = catalogue or StageTypes.installed()
     definitions: ConfigSchema = {}
     top = _of(PipelineKeys, definitions)
@@ -64,7 +64,7 @@ def _loaded(catalogue: StageTypes) -> list[LoadedType]:
 
 
 def _custom_stage(definitions: ConfigSchema) -> ConfigSchema:
-    """Return the schema of a stage whose class the config names: its options are not known here."""
+    """Return the schema of a stage whose class the config names, and whose options are unknown."""
     keys = _common_keys(definitions)
     keys["type"] = {"type": "string", "pattern": r"^[\w.]+:[\w.]+$"}
     return {"title": "module:Class", "type": "object", "properties": keys, "required": ["type"]}
@@ -109,7 +109,7 @@ def _one_or_many(one: ConfigSchema) -> ConfigSchema:
 
 
 def _of(model: type[BaseModel], definitions: ConfigSchema, prefix: str = "") -> ConfigSchema:
-    """Return a model's schema, its definitions put with the others under a prefix of their own."""
+    """Return a model's schema; its definitions join the others under a prefix."""
     made = cast(
         "ConfigSchema",
         _relaxed(model.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}", schema_generator=_Generator)),
@@ -122,7 +122,7 @@ def _of(model: type[BaseModel], definitions: ConfigSchema, prefix: str = "") -> 
 
 
 def _relaxed(made: object) -> object:
-    """Let a variable stand wherever a number or a boolean may."""
+    """Return a schema in which a variable may stand for any number or boolean."""
     if isinstance(made, list):
         return [_relaxed(item) for item in made]
     if not isinstance(made, dict):

@@ -65,7 +65,7 @@ class LoadedType:
 
 
 class BrokenType(HeadraceError):
-    """A stage type is installed and cannot be used; `why` says what is wrong with it."""
+    """A stage type cannot be used; `why` is the reason."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
@@ -74,15 +74,15 @@ class BrokenType(HeadraceError):
 
 
 class StageTypes:
-    """Stage types by name, each loaded when it is first asked for."""
+    """Stage types by name, each loaded on first use."""
 
     def __init__(self, loaders: Mapping[str, Callable[[], object]]) -> None:
-        """`loaders` return the class of a stage type: an entry point's `load`, or anything that does the same."""
+        """`loaders` return the class of a stage type, as an entry point's `load` does."""
         self._loaders = dict(loaders)
 
     @classmethod
     def installed(cls) -> "StageTypes":
-        """Return all types that are installed; nothing of theirs is imported yet."""
+        """Return all installed types; none of them is imported yet."""
         return cls({point.name: point.load for point in entry_points(group=GROUP)})
 
     @property
@@ -91,7 +91,7 @@ class StageTypes:
         return tuple(sorted(self._loaders))
 
     def find(self, name: str) -> LoadedType:
-        """Return the type of that name, which must be one of `names`; raises BrokenType when it cannot be used."""
+        """Return the type of a name that is one of `names`. Raises `BrokenType` when it cannot be used."""
         try:
             found = self._loaders[name]()
         except Exception as error:  # noqa: BLE001 - what a guest's module raises must not hide the other findings
@@ -106,14 +106,14 @@ class StageTypes:
 
 
 def kind_of(found: object) -> StageKind | None:
-    """Return which kind of stage a class is, and None for anything that is no such class."""
+    """Return the kind of a stage class; None for anything else."""
     if not isinstance(found, type):
         return None
     return next((kind for base, kind in _KINDS if issubclass(found, base)), None)
 
 
 def loaded_type(name: str, found: object) -> LoadedType | None:
-    """Return the type that a class stands for; None for anything that is no class of stages."""
+    """Return the type of a stage class; None for anything else."""
     kind = kind_of(found)
     if kind is None:
         return None
@@ -126,7 +126,10 @@ def loaded_type(name: str, found: object) -> LoadedType | None:
 
 
 def example_of(stage_type: LoadedType, options: BaseModel) -> AnyStage | str:
-    """Return a stage of this type, or why it cannot be made; one that needs the `Jobs` stays without its `__init__`."""
+    """Return a stage of this type, or why it cannot be made.
+
+    A stage that needs the `Jobs` of a run is made without its `__init__`.
+    """
     missing = sorted(vars(stage_type.stage).get("__abstractmethods__", ()))
     if missing:
         return f"it leaves out the abstract method `{missing[0]}`"
@@ -148,12 +151,12 @@ def example_of(stage_type: LoadedType, options: BaseModel) -> AnyStage | str:
 
 
 def raised(error: BaseException) -> str:
-    """Return the class of an error and the line that raised it, but not its text, which may hold a variable's value."""
+    """Return the class and the line of an error, but not its text, which may hold a variable's value."""
     return f"{type(error).__name__} ({_location(error)})"
 
 
 def _location(error: BaseException) -> str:
-    """Return the line that raised, the import system's own aside."""
+    """Return the line that raised, outside the import system."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = next(frame for frame in reversed(frames) if not frame.filename.startswith("<frozen "))
     return f"{frame.filename}, line {frame.lineno}"

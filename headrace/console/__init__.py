@@ -1,1 +1,1 @@
-"""The faces: the command line and the HTTP listener."""
+"""The command line, the HTTP listener, and the pytest plugin."""

@@ -98,7 +98,7 @@ stages:
         (
             ", late: route, dispatcher: demand",
             "late, selector: event.n",
-            "a selector picks from what is broadcast, and sums.late has `dispatcher: demand`",
+            "a selector picks from broadcast events, and sums.late has `dispatcher: demand`",
             None,
         ),
         (

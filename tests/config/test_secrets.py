@@ -145,7 +145,7 @@ def test_the_finding_says_that_a_variable_is_behind_it() -> None:
         load_text(text, environ={"CANARY": CANARY}, imports=False, catalogue=catalogue())
     (found,) = caught.value.findings
     assert found.found == "'${CANARY}'"
-    assert "may tell what a variable holds" in found.message
+    assert "may reveal the value of a variable" in found.message
 
 
 def test_an_ordinary_message_is_shown_although_a_variable_stands_beside_it() -> None:

@@ -1,6 +1,6 @@
 """Checks one text as a whole.
 
-Most files have no jobs, and workers, crontabs and stores take longer to load than such a file to check.
+The check of jobs is imported only for a text that has them: it takes longer to load than most texts to check.
 """
 
 import importlib
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 
 def prepend_to_path(folders: Iterable[Path]) -> None:
-    """Put folders at the head of `sys.path`, in their order, each once: one that stood further back is moved.
+    """Put folders at the head of `sys.path`, in their order, each once.
 
     They stay for the life of the OS process: a function may import more when it is called.
     """
@@ -68,7 +68,7 @@ def prepend_to_path(folders: Iterable[Path]) -> None:
 
 
 def jobs_check(found: LocatedNode, report: Report, *, imports: bool) -> "JobsCheck":
-    """Return what checks the block, and then what stages say of its workers."""
+    """Return the check of the block `jobs:`, which then also checks the workers that stages name."""
     check = cast("type[JobsCheck]", import_module("headrace.config.check.jobs").JobsCheck)
     return check(found, report, imports=imports)
 
@@ -78,18 +78,18 @@ COMMON_KEYS: Final = keys_of(StageKeys)
 DEFAULT_NAME: Final = "pipeline"
 
 _NAMING: Final = frozenset({"type", "subscribe_to", "concurrency", "partition_by", "buffer"})
-"""The keys of a stage that decide which stages a run has, and how they are called."""
+"""The keys of a stage that decide which stages a run has, and their names."""
 
 _EXTRA: Final = "x-"
-"""What the user's own keys at the top begin with: a place for anchors and notes, as in Compose files."""
+"""The prefix of the user's own keys at the top: a place for anchors and notes, as in Compose files."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What a config is checked with: the variables and folder, the stage types, and whether functions are imported.
+    """The options of a check: variables and folder, stage types, and whether functions are imported.
 
-    `runs_alone` says that no Python around it will read or subscribe to a stage. With `reads` only these keys at the
-    top are checked, and of each stage only the keys that name it; the others may be wrong.
+    With `runs_alone` no Python program reads or subscribes to a stage. With `reads` only these keys at the top are
+    checked, and of each stage only the keys that name it; other keys may be wrong.
     """
 
     context: VariableContext
@@ -100,7 +100,7 @@ class CheckOptions:
 
 
 def check(source: ConfigSource, conditions: CheckOptions) -> Config:
-    """Return the checked config of a text; raises ConfigError with everything that is wrong in it."""
+    """Return the checked config of a text. Raises `ConfigError` with all findings."""
     return _Check(source, conditions).run()
 
 
@@ -138,13 +138,13 @@ class _Check:
         return self._config(keys, jobs, checked, LocatedNode(tree))
 
     def _graph(self, vertices: Mapping[str, ConfigNode]) -> None:
-        """Report what is wrong between the stages."""
+        """Report all problems between the stages."""
         problems = [*graph_problems(vertices), *(unconsumed_problems(vertices) if self.conditions.runs_alone else ())]
         for span, problem in problems:
             self.report.add(span, problem)
 
     def _folders(self, type_node: LocatedNode | None) -> Iterator[Path]:
-        """Yield the config's folder and those of its `python_path`, even where other keys at the top are wrong."""
+        """Yield the config's folder and those in its `python_path`, also where other keys at the top are wrong."""
         folder = self.conditions.context.folder.absolute()
         yield folder
         for node in scalars(type_node.node) if type_node else ():
@@ -152,7 +152,7 @@ class _Check:
                 yield folder / node.text
 
     def _stages(self, tree: TreeNode) -> Iterator[tuple[str, LocatedNode]]:
-        """Yield the stages, each under its name; those that are no mappings become findings, too."""
+        """Yield the stages by name, and report the ones that are no mappings."""
         stages = child(LocatedNode(tree), "stages")
         if stages is None or not isinstance(stages.node, MapNode):
             return
@@ -216,7 +216,7 @@ class _Check:
         self.report.add(node.span, Problem("missing-key", message))
 
     def _options(self, stage_type: LoadedType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
-        """Return the checked options; None, and findings, where they are wrong or their model cannot be used."""
+        """Return the checked options; None, and findings, where they or their model are wrong."""
         taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
         if taken is not None:
             why = f"its `Options` has a field `{taken}`, a key that headrace reads itself: give the field another name"
@@ -236,9 +236,9 @@ class _Check:
         self.report.add(node.span, Problem("broken-type", f"the stage type {written} cannot be used: {why}"))
 
     def _example(self, found: LoadedType, options: BaseModel, type_node: LocatedNode) -> type[Stage] | Stage | None:
-        """Return a stage as the options make it; its class where that is a source, or cannot be made here.
+        """Return a stage with its options; its class where it is a source, or cannot be made here.
 
-        None, and a finding, where making one fails.
+        Return None, and report a finding, where making one fails.
         """
         is_installed = found.name in self.conditions.catalogue.names
         if not self.conditions.imports or (found.kind == "producer" and is_installed):
@@ -250,7 +250,7 @@ class _Check:
         return found.stage if found.kind == "producer" else made
 
     def _unread(self, stage_type: LoadedType, own: Subject) -> None:
-        """Refuse unknown keys for a guest whose model forgets to: pydantic's default is to read over them."""
+        """Report unknown keys for a guest whose model ignores them, as pydantic does by default."""
         if stage_type.options.model_config.get("extra", "ignore") != "ignore":
             return
         node, known = own.found.node, keys_of(stage_type.options)
@@ -259,7 +259,7 @@ class _Check:
                 self.report.add(entry.key, unknown_key(key, own.called, (*COMMON_KEYS, *known)))
 
     def _type(self, type_node: LocatedNode | None) -> LoadedType | None:
-        """Return the stage's type; None, and a finding, when it is not one of the catalogue's."""
+        """Return the stage's type; None, and a finding, when no such type is installed."""
         node = type_node.node if type_node else None
         if not isinstance(node, ScalarNode) or node.refused or not (node.filled or isinstance(node.value, str)):
             return None
@@ -290,7 +290,7 @@ class _Check:
                 "broken-type", f"the stage type {written} cannot be used: {error.why}", written, error.allowed
             )
         if node.filled:
-            why = "why is not shown, because it may tell what a variable holds"
+            why = "the reason is not shown, since it may reveal the value of a variable"
             problem = Problem(problem.code, f"the stage type {written} cannot be used; {why}", written)
         self.report.add(span, problem)
         return None
@@ -314,7 +314,7 @@ class _Check:
         checked: list[tuple[ConfigNode, ConfiguredStage | None]],
         root: LocatedNode,
     ) -> Config:
-        """Return the config if nothing is wrong in it."""
+        """Return the config. Raises `ConfigError` when there is any finding."""
         stages = tuple(stage for _, stage in checked if stage is not None)
         locations = {config_node.name: config_node.found for config_node, _ in checked}
         metrics = tuple(self._exports(stages, locations))
@@ -349,7 +349,7 @@ class _Check:
 
 
 def without_extras(tree: MapNode) -> MapNode:
-    """Return a config without its keys that begin with `x-`; no variable in them need be set."""
+    """Return a config without its keys that begin with `x-`; variables in them may be unset."""
     return replace(tree, entries={key: entry for key, entry in tree.entries.items() if not key.startswith(_EXTRA)})
 
 
@@ -371,7 +371,7 @@ def _named(entry: MapEntry) -> MapEntry:
 
 
 def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
-    """Return the names of a stage's outputs; None where its options may say them, and they are wrong or not used."""
+    """Return the names of a stage's outputs; None where wrong options may decide them."""
     if stage is None:
         return None
     names = tuple(stage.outputs)
@@ -379,13 +379,13 @@ def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:
 
 
 def _regex(type_node: LocatedNode | None) -> Regex:
-    """Return what runs the patterns of the config, even where other keys at the top are wrong."""
+    """Return the engine for the patterns of the config, also where other keys at the top are wrong."""
     is_python = type_node is not None and isinstance(type_node.node, ScalarNode) and type_node.node.text == "python"
     return "python" if is_python else "re2"
 
 
 def _part(found: LocatedNode, *, common: bool) -> LocatedNode:
-    """Return a stage with only its common keys, or only with those of its type."""
+    """Return a stage with only its common keys, or with only the keys of its type."""
     node = found.node
     entries = node.entries if isinstance(node, MapNode) else {}
     kept = {key: entry for key, entry in entries.items() if (key in COMMON_KEYS) is common}

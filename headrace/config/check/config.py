@@ -1,4 +1,4 @@
-"""`Config`, the result; the metrics that it exports."""
+"""`Config`, the result of a check, with the metrics that it exports and the addresses on which it listens."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One metric: its name, the stage that exports it, and where its file says so."""
+    """One metric: its name, the stage that exports it, and its place in the file."""
 
     name: str
     kind: str
@@ -31,23 +31,23 @@ class Export:
     found: LocatedNode
 
     is_shared: bool = False
-    """Whether its series carry the labels of the stage, so that several stages may export it."""
+    """Whether its series have the labels of the stage, so that several stages may export it."""
 
     def claims(self) -> frozenset[str]:
-        """Return every name that stands in the exposition because of it; no two metrics may share one."""
+        """Return every name that the metric has in the exported text; no two metrics may share one."""
         return exported_names(self.kind, self.name)
 
     def may_join(self, other: "Export") -> bool:
-        """Tell whether this is the same metric, of another stage: its series carry the labels of their stages."""
+        """Return whether this is the same metric of another stage, with the labels of its stage."""
         return self.is_shared and other.is_shared and (self.name, self.kind) == (other.name, other.kind)
 
 
 def exports(
     stage: str, options: BaseModel, families: Iterable[FamilySpec], found: LocatedNode, source: ConfigSource
 ) -> list[Export]:
-    """Return the metrics that a stage's options name, wherever they do, and `families`, which its class lists.
+    """Return the metrics that a stage's options name, and the `families` that its class declares.
 
-    The key that holds a name in the options is its kind.
+    The kind of a metric is the key that holds its name in the options.
     """
     result = []
     for path, name in typed_values(options, MetricName):
@@ -59,7 +59,7 @@ def exports(
 
 
 def duplicates(metrics: Iterable[Export]) -> Iterator[Finding]:
-    """Yield a finding for every metric that claims a name which one before it has claimed, in any of the files."""
+    """Yield a finding for every metric whose name another one claimed before, in any of the files."""
     claimed: dict[str, Export] = {}
     for metric in metrics:
         claims = metric.claims()
@@ -92,7 +92,7 @@ def _duplicate(metric: Export, first: Export) -> Finding:
 
 
 _UDP: Final = frozenset({"receive_statsd"})
-"""Stage types that listen by UDP, where TCP's ports are none of theirs."""
+"""Stage types that listen on UDP ports, which do not clash with TCP ports."""
 
 _ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 
@@ -101,7 +101,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An address on which something listens, and where its file says so; `is_default` where it does not."""
+    """An address on which something listens, and its place in the file; `is_default` where the file has none."""
 
     owner: str
     is_udp: bool
@@ -111,7 +111,7 @@ class Claim:
     is_default: bool = False
 
     def meets(self, other: "Claim") -> bool:
-        """Tell whether the two cannot listen at the same time."""
+        """Return whether the two cannot listen at the same time."""
         mine, its = self.address, other.address
         if self.is_udp != other.is_udp or mine.port != its.port or mine.port == 0:
             return False
@@ -124,7 +124,7 @@ class Claim:
 
 
 def run_claim(address: Address, root: LocatedNode, name: TextSpan, source: ConfigSource) -> Claim:
-    """Return the address of a run's own listener; `name` is the place of one that its file does not say."""
+    """Return the address of a run's own listener; `name` is the place of a default address."""
     found = child(root, "listen")
     if found is None:
         return Claim("the run", False, address, source, name, is_default=True)
@@ -135,7 +135,7 @@ def run_claim(address: Address, root: LocatedNode, name: TextSpan, source: Confi
 def stage_claims(
     options: Mapping[str, tuple[str, BaseModel]], locations: Mapping[str, LocatedNode], source: ConfigSource
 ) -> Iterator[Claim]:
-    """Yield the addresses of stages, each of which has a type and its options."""
+    """Yield the addresses of stages, from their types and options."""
     for name, (type_name, model) in options.items():
         for address in (found for path, found in typed_values(model, Address) if path == ("listen",)):
             location = child(locations[name], "listen")
@@ -144,7 +144,7 @@ def stage_claims(
 
 
 def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
-    """Yield a finding for each address that something before it, in any of the files, listens on."""
+    """Yield a finding for each address on which another listens too, in any of the files."""
     before: list[Claim] = []
     for claim in claims:
         first = next((other for other in before if claim.meets(other)), None)
@@ -179,12 +179,11 @@ class ConfiguredStage:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A pipeline as its file describes it.
+    """The pipeline that a file describes.
 
-    `listen` is None where the file says `off`, and `jobs` and `dead_letters` where it has none;
-    `stall_seconds` is None where stages are never named as stalled.
-    `source` is the text it was made of, and `name_span` where its name stands in it. `redactor` hides what
-    variables gave.
+    `listen` is None where the file has `off`, and `jobs` and `dead_letters` are where it has no such key;
+    `stall_seconds` is None where stages never count as stalled. `source` is the text, and `name_span` the place of
+    its name. `redactor` hides the values of variables.
     """
 
     name: str
@@ -201,5 +200,5 @@ class Config:
 
     @property
     def file(self) -> str:
-        """What findings call the file."""
+        """The name of the file in findings."""
         return self.source.file

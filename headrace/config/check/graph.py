@@ -7,7 +7,7 @@ from headrace.config.keys.stage import side_output_problems, subscription_proble
 from headrace.config.text.findings import Problem, TextSpan
 from headrace.config.text.messages import close, missing_key
 from headrace.config.text.tree import ListNode, LocatedNode, ScalarNode, child
-from headrace.pipeline.topology.graph import ERRORS, KIND_NAMES, StageKind, find_circle
+from headrace.pipeline.topology.graph import ERRORS, KIND_NAMES, StageKind, find_circle, upstream
 
 Placed = tuple[TextSpan, Problem]
 
@@ -16,22 +16,22 @@ _EMITTING_KEYS = ("dispatcher", "buffer")
 
 @dataclass(frozen=True, slots=True)
 class ConfigNode:
-    """A stage as far as the graph goes: its place, and its kind where its type could be made out."""
+    """A stage in the graph: its place, and its kind where its type is known."""
 
     name: str
     found: LocatedNode
     kind: StageKind | None = None
     type_name: str = ""
     outputs: tuple[str, ...] | None = None
-    """The names of its outputs, where it has several; None where they could not be made out."""
+    """The names of its outputs, if it has several; None where they are unknown."""
     side_outputs: tuple[str, ...] = ()
-    """The names of those that it has beside them, or beside its plain one; `errors` is not among them."""
+    """The names of its side outputs, without `errors`."""
     outputs_with: Mapping[str, str] = field(default_factory=dict)
-    """By the names of outputs that stages of its type have not always, the option with which they have."""
+    """The option that adds an output, by the name of the output."""
     max_retained: int = 0
-    """How many events may wait in it for others, where nothing lets them go after a time."""
+    """How many events it may retain until others come, with no time limit."""
     has_waiting_sender: bool = False
-    """Of a source: whether somebody waits for what becomes of an event before the next is sent."""
+    """Of a source: whether a sender waits for the outcome of its event before it sends the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,20 @@ class _Edge:
     written: str
     source: LocatedNode
     output: str | None = None
-    """Which output it names, as far as the file says it."""
+    """The output that it names, if any."""
 
     @property
     def is_errors(self) -> bool:
-        """Whether it is about what the stage gives up, rather than what it emits."""
+        """Whether it is about events that failed for good."""
         return self.output == ERRORS
 
     def is_side(self, producer: ConfigNode) -> bool:
-        """Whether it is about an output that nobody need take."""
+        """Whether it is about an output that needs no consumer."""
         return self.is_errors or self.output in producer.side_outputs
 
 
 def graph_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
-    """Yield all that is wrong with the edges; it does not matter whether the stages' other keys are right."""
+    """Yield all problems of the edges; the stages' other keys may be wrong."""
     edges = {name: tuple(_edges(config_node)) for name, config_node in vertices.items()}
     for name, config_node in vertices.items():
         yield from _kind_problems(config_node)
@@ -65,12 +65,17 @@ def graph_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     yield from _waiting(edges, vertices)
 
 
+def _producers(edges: Mapping[str, tuple[_Edge, ...]]) -> dict[str, list[str]]:
+    return {name: [edge.producer for edge in many] for name, many in edges.items()}
+
+
 def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
-    """Yield the stages that gather events of which somebody waits for each, and may send no other meanwhile."""
+    """Yield stages that retain events behind a source whose senders wait for each outcome: neither would go on."""
+    producers = _producers(edges)
     for name, config_node in vertices.items():
         if config_node.max_retained <= 1:
             continue
-        for source in _above(name, edges):
+        for source in upstream(name, producers):
             if source in vertices and vertices[source].has_waiting_sender:
                 message = (
                     f"{name} may hold {config_node.max_retained} events until others come, and senders to {source} "
@@ -80,22 +85,10 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Conf
                 break
 
 
-def _above(name: str, edges: Mapping[str, tuple[_Edge, ...]]) -> set[str]:
-    """Return all stages from which events come to one, itself not."""
-    found: set[str] = set()
-    rest = [name]
-    while rest:
-        for edge in edges.get(rest.pop(), ()):
-            if edge.producer not in found:
-                found.add(edge.producer)
-                rest.append(edge.producer)
-    return found
-
-
 def unconsumed_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
-    """Yield every stage that emits to nobody, or a partition of it: it would wait for ever, and the run with it.
+    """Yield each stage with an output or a partition without a consumer: it would block the run.
 
-    Where a subscription cannot be read, or names no stage, nothing is said: it may be the one that is missing.
+    Yield nothing where a subscription cannot be read or names no stage: it may be the missing one.
     """
     edges_by_producer: dict[str, list[_Edge]] = {}
     for config_node in vertices.values():
@@ -120,7 +113,7 @@ def unconsumed_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
 
 
 def _subscriptions(config_node: ConfigNode) -> int:
-    """Return how many subscriptions stand there, whether they can be read or not."""
+    """Return the number of subscriptions in the file, also of unreadable ones."""
     value_node = child(config_node.found, "subscribe_to")
     if value_node is None:
         return 0
@@ -128,7 +121,7 @@ def _subscriptions(config_node: ConfigNode) -> int:
 
 
 def _edges(config_node: ConfigNode) -> Iterator[_Edge]:
-    """Yield the subscriptions that name a stage; what names none is a finding of the stage's own keys."""
+    """Yield the subscriptions that name a stage; the check of the stage's own keys reports the others."""
     value_node = child(config_node.found, "subscribe_to")
     if value_node is None:
         return
@@ -185,7 +178,7 @@ def _edge_problems(edges: Iterable[_Edge], vertices: Mapping[str, ConfigNode]) -
 
 
 def _output_problems(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
-    """Yield that a subscription names no output of a stage that has several, or one that is none."""
+    """Yield a problem where a subscription names none of the outputs of a stage that has several."""
     value_node, names = child(edge.source, "output"), producer.outputs
     if names is None or edge.output in names:
         return
@@ -202,7 +195,7 @@ def _output_problems(edge: _Edge, producer: ConfigNode) -> Iterator[Placed]:
 
 
 def _unconsumed_outputs(config_node: ConfigNode, edges: Iterable[_Edge]) -> Iterator[Placed]:
-    """Yield that nobody takes some output of a stage: it would fill, and then stop the stage."""
+    """Yield a problem where an output of a stage has no consumer: it would fill up and stop the stage."""
     edges_by_producer = {edge.output for edge in edges}
     unconsumed = [name for name in config_node.outputs or () if name not in edges_by_producer]
     if unconsumed and edges_by_producer:
@@ -232,7 +225,7 @@ def _edge_problem(edge: _Edge, vertices: Mapping[str, ConfigNode]) -> Problem | 
 
 def _circles(edges: Mapping[str, tuple[_Edge, ...]]) -> Iterator[Placed]:
     """Yield one problem for each cycle; cycles that share a stage are reported as one."""
-    rest = {name: [edge.producer for edge in many] for name, many in edges.items()}
+    rest = _producers(edges)
     while circle := find_circle(rest):
         first, following = circle[0], circle[1]
         location = next(edge.span for edge in edges[first] if edge.producer == following)

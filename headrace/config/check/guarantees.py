@@ -1,4 +1,4 @@
-"""What the paths of a config guarantee: whether an event that a source took in can be lost on its way to a sink."""
+"""Delivery guarantees of the paths of a config: whether an event can get lost between a source and a sink."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from headrace.config.check.config import Config, ConfiguredStage
 from headrace.config.check.stage_names import has_disk_buffer
 from headrace.config.text.messages import with_article
 from headrace.pipeline.stage.stage import Stage
-from headrace.pipeline.topology.graph import ERRORS
+from headrace.pipeline.topology.graph import ERRORS, upstream
 
 DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
 """Whether each event arrives, perhaps more than once, or at most once, perhaps never."""
@@ -18,7 +18,7 @@ DeliveryGuarantee = Literal["at-least-once", "at-most-once"]
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What holds for all ways from a source to a sink, and why."""
+    """The guarantee of all paths from a source to a sink, and the reason."""
 
     source: str
     sink: str
@@ -31,9 +31,9 @@ class Guarantee:
 
 
 def guarantees(config: Config) -> list[Guarantee]:
-    """Return one for each source and sink that are linked, in the order of the file.
+    """Return one for each linked source and sink, in the order of the file.
 
-    Paths through a stage whose class was not imported have none: nothing is known of it.
+    Paths through a stage whose class was not imported have none.
     """
     stages = {stage.name: stage for stage in config.stages}
     return [
@@ -47,20 +47,13 @@ def guarantees(config: Config) -> list[Guarantee]:
 
 
 def _between(source: str, sink: str, stages: Mapping[str, ConfiguredStage]) -> list[str]:
-    """Return the stages that events of a source pass on their way to a sink, both included."""
+    """Return the stages on the paths from a source to a sink, both included."""
     return [name for name in _upstream(sink, stages) if source in _upstream(name, stages)]
 
 
-def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> dict[str, None]:
-    """Return a stage and all those that events come through to it."""
-    found = {name: None}
-    rest = [name]
-    while rest:
-        for keys in stages[rest.pop()].keys.subscribe_to:
-            if keys.stage not in found:
-                found[keys.stage] = None
-                rest.append(keys.stage)
-    return found
+def _upstream(name: str, stages: Mapping[str, ConfiguredStage]) -> list[str]:
+    """Return a stage and all stages from which events come to it."""
+    return upstream(name, {one.name: [keys.stage for keys in one.keys.subscribe_to] for one in stages.values()})
 
 
 def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, ConfiguredStage]) -> Guarantee:
@@ -77,9 +70,9 @@ def _guarantee(source: ConfiguredStage, sink: str, stages: Mapping[str, Configur
 
 
 def _losses(names: Collection[str], sink: str, stages: Mapping[str, ConfiguredStage]) -> Iterator[tuple[str, str]]:
-    """Yield the stages that let go of events before they are through, each with why.
+    """Yield the stages that may lose events, each with the reason.
 
-    What goes by a side output is not kept: a stage counts where others of `names` take what it makes of events.
+    A stage counts where others of `names` take its main output. Events on a side output get no guarantee.
     """
     subscriptions = [keys for name in names for keys in stages[name].keys.subscribe_to]
     for name in names:

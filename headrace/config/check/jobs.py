@@ -1,4 +1,4 @@
-"""Checks the block `jobs:`, and what cron and stages say of its workers."""
+"""Checks the block `jobs:`, and the workers that cron entries and stages name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ class JobsCheck:
         self._workers: WorkerCatalogue | None = None
 
     def run(self) -> ConfiguredJobs | None:
-        """Check the block by itself; return it if nothing is wrong in it."""
+        """Check the block by itself; return it if it has no findings."""
         keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report, imports=self._imports)
         self._workers = self._imported(self._found) if self._imports else WorkerCatalogue()
         if keys is None or self._workers is None:
@@ -57,7 +57,7 @@ class JobsCheck:
         return ConfiguredJobs(keys, self._workers)
 
     def stage(self, options: BaseModel, found: LocatedNode) -> None:
-        """Check what the options of a stage, or a registry, say of workers and queues."""
+        """Check the workers and queues that the options of a stage, or a registry, name."""
         for path, name in typed_values(options, WorkerName):
             location = locate(found, path).found
             worker = self._known(name, location)
@@ -86,7 +86,7 @@ class JobsCheck:
         return None
 
     def _cipher(self, keys: JobsKeys, block: LocatedNode, workers: WorkerCatalogue) -> None:
-        """Check that the keys of encrypted args are some, and there where a worker needs one; none is ever shown."""
+        """Check the keys of encrypted args, and that there is one where a worker needs it; no key is ever shown."""
         if not keys.encryption_key and workers.encrypted:
             name = min(workers.encrypted)
             message = f"the worker {name} keeps its args encrypted: give `encryption_key:`, as in {_KEY_FILE}"
@@ -100,7 +100,7 @@ class JobsCheck:
                     self._report.add(node.span, Problem("bad-value", f"`encryption_key` is no use: {error}"))
 
     def _cron(self, keys: JobsKeys, block: LocatedNode) -> None:
-        """Check that each entry of the crontab calls a worker as it may be called."""
+        """Check that each entry of the crontab calls a worker with arguments that fit."""
         for index, entry in enumerate(keys.cron):
             location = locate(block, ("cron", index)).found
             worker = self._known(WorkerName(entry.worker), child(location, "worker") or location)
@@ -112,7 +112,7 @@ class JobsCheck:
                 self._at(_argument(location, error.parameter), Problem("bad-arguments", _redacted(error, location)))
 
     def _known(self, name: WorkerName, found: LocatedNode) -> AnyWorker | None:
-        """Return the worker of that name; a name that no worker has is a finding, unless nobody can tell."""
+        """Return the worker of that name; a name that no worker has is a finding, where modules are imported."""
         if self._workers is None or self._keys is None or not self._keys.modules or not self._imports:
             return None
         worker = self._workers.get(name)
@@ -143,15 +143,15 @@ def _modules(found: LocatedNode | None) -> Iterator[tuple[str, LocatedNode]]:
 
 
 def _argument(entry: LocatedNode, parameter: str | None) -> LocatedNode:
-    """Return where an argument stands, or else the place of all."""
+    """Return the place of an argument, or of all of them."""
     args = child(entry, "args")
     below = child(args, parameter.partition(".")[0]) if args is not None and parameter is not None else None
     return below or args or entry
 
 
 def _redacted(error: BadArguments, entry: LocatedNode) -> str:
-    """Return what is wrong with arguments, and not what a variable holds that was put into them."""
+    """Return the problem with arguments, without the values of variables."""
     if not any(scalar.filled for scalar in scalars(entry.node)):
         return str(error)
     about = f"the argument {error.parameter!r}" if error.parameter else "an argument"
-    return f"{about} does not fit its worker; why is not shown, because it may tell what a variable holds"
+    return f"{about} does not fit its worker; the reason is not shown, since it may reveal the value of a variable"

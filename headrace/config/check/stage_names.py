@@ -10,12 +10,12 @@ from headrace.pipeline.topology.graph import output_name
 
 
 def has_disk_buffer(stage: ConfiguredStage) -> bool:
-    """Tell whether a stage keeps on disk what it emits."""
+    """Return whether a stage has its buffer on disk."""
     return stage.keys.buffer.kind == "sqlite"
 
 
 def keep_name(name: str) -> str:
-    """Return what the stage is called that writes the buffer of another.
+    """Return the name of the stage that writes the buffer of another.
 
     >>> keep_name("hits")
     'hits.kept'
@@ -24,7 +24,7 @@ def keep_name(name: str) -> str:
 
 
 def read_name(name: str) -> str:
-    """Return what the stage is called that reads the buffer of another.
+    """Return the name of the stage that reads the buffer of another.
 
     >>> read_name("hits")
     'hits.buffer'
@@ -33,7 +33,7 @@ def read_name(name: str) -> str:
 
 
 def expanded_names(stage: ConfiguredStage) -> list[str]:
-    """Return which stages emit what a stage of the config does: itself, its copies, or what reads its buffer."""
+    """Return the stages that emit the events of a stage of the config: itself, its copies, or its buffer."""
     if has_disk_buffer(stage):
         return [read_name(stage.name)]
     if stage.keys.partition_by is None:
@@ -44,7 +44,7 @@ def expanded_names(stage: ConfiguredStage) -> list[str]:
 def name_problems(
     stages: Sequence[ConfiguredStage], locations: Mapping[str, LocatedNode]
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield the stages that are called as one which another's keys make, and buffers in one file."""
+    """Yield stages with the name of a stage that another's keys create, and buffers that share a file."""
     copies = {stage.name: expanded_names(stage) for stage in stages}
     made = {name: (stage, why) for stage in stages for name, why in _made(stage, copies)}
     for stage in stages:
@@ -56,7 +56,7 @@ def name_problems(
 
 
 def _made(stage: ConfiguredStage, copies: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Yield the names of the stages that one stage's keys make, each with what for."""
+    """Yield the names of the stages that one stage's keys create, each with the reason."""
     if has_disk_buffer(stage):
         yield keep_name(stage.name), "which writes its buffer"
         yield from ((name, "which reads its buffer") for name in copies[stage.name])
@@ -81,7 +81,7 @@ def _files(
 
 
 def stage_names(stages: Sequence[ConfiguredStage]) -> frozenset[str]:
-    """Return how they are called; of a stage with copies only the copies: their dispatching stage takes no events."""
+    """Return the names of the stages of a run that take events: of a stage with copies only the copies."""
     return frozenset(_running(stages))
 
 

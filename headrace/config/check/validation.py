@@ -1,4 +1,4 @@
-"""A node against a pydantic model, with locations."""
+"""Checks a node against a pydantic model; each problem has its location."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,26 +27,26 @@ from headrace.config.text.tree import (
 from headrace.errors.validation import KINDS
 from headrace.expressions.patterns import Regex
 
-_LONGEST = 12  # steps looked at; our models are about four deep, and each step may double the work
+_LONGEST = 12  # steps; our models are about four deep, and each step may double the work
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A place in the tree, the path to it, and the steps of the loc that the tree does not have."""
+    """A place in the tree, the path to it, and the branches of unions on the way."""
 
     found: LocatedNode
     path: Path = ()
     branches: tuple[tuple[Path, str], ...] = ()
-    """Names of unions' branches, each with the path at which it was met."""
+    """The names of the branches, each with the path of its union."""
 
 
 def locate(root: LocatedNode, loc: Sequence[PathStep]) -> Located:
-    """Return the place that fits best: where the last step is found, and then as many of the others as may be."""
+    """Return the place that fits a loc best: with its last step, and then with as many other steps as possible."""
     return _best(Located(root), tuple(loc[:_LONGEST]))[1]
 
 
 def owner(root: LocatedNode, loc: Sequence[PathStep]) -> Located:
-    """Return the mapping that the key at the end of `loc` is missing from."""
+    """Return the mapping that lacks the key at the end of `loc`."""
     located = locate(root, loc[:-1])
     while located.path and not isinstance(located.found.node, MapNode):
         located = locate(root, located.path[:-1])
@@ -69,7 +69,7 @@ def _best(here: Located, rest: Path) -> tuple[tuple[bool, int], Located]:
 
 
 def label(path: Path) -> str:
-    """Return how a sentence calls a place: `metrics[0].buckets`."""
+    """Return the name of a place in a sentence: `metrics[0].buckets`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -85,7 +85,7 @@ def keys_of(model: Model) -> tuple[str, ...]:
 
 
 def keys_at(model: Model, loc: Sequence[PathStep]) -> tuple[str, ...]:
-    """Return the keys that are known at `loc`; where several models may stand, those of all of them."""
+    """Return the keys that are known at `loc`, of all models that may stand there."""
     models = [model]
     for step in loc:
         models = list(_below(models, step))
@@ -93,7 +93,7 @@ def keys_at(model: Model, loc: Sequence[PathStep]) -> tuple[str, ...]:
 
 
 def _below(models: Sequence[Model], step: PathStep) -> Iterator[Model]:
-    """Go one step down: into a key's models, or into the branch of a union; any other step leads nowhere."""
+    """Go one step down, into a key's models or into the branch of a union; stay at any other step."""
     fields = [field for model in models for name, field in model.model_fields.items() if step == (field.alias or name)]
     if fields:
         for field in fields:
@@ -118,7 +118,7 @@ _AS_TEXT = frozenset({"string_type", "path_type"})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A mapping to be checked: where it is, what a sentence calls it, and keys that others read from it."""
+    """A mapping to check: its place, its name in a sentence, and keys that others read from it."""
 
     found: LocatedNode
     called: str
@@ -132,10 +132,10 @@ class _LocatedError:
 
 
 def validate(model: type[M], subject: Subject, report: Report, *, imports: bool, regex: Regex = "re2") -> M | None:
-    """Return the model's object, or None after every error went to `report`.
+    """Return the model's object; None after every error went to `report`.
 
-    Text is asked for and a variable gave digits: then the digits are the text. Without `imports` nothing that the
-    config names is imported. `regex` runs the patterns of expressions.
+    Where the model asks for text and a variable gave digits, the digits are the text. Without `imports` nothing
+    that the config names is imported. `regex` runs the patterns of expressions.
     """
     context = {"import": imports, "regex": regex}
     given = values(subject.found.node)
@@ -158,7 +158,7 @@ def _attempt(model: type[M], given: object, context: Mapping[str, object]) -> M 
 
 
 def _put_texts(given: object, details: Iterable[ErrorDetails], root: LocatedNode) -> bool:
-    """Where text is missing and a variable was read as something else, put its text; return whether any was put."""
+    """Put the text of a variable where it was read as something else; return whether any was put."""
     done = False
     for detail in details:
         located = locate(root, detail["loc"])
@@ -184,7 +184,7 @@ def _located(detail: ErrorDetails, root: LocatedNode) -> Located:
 
 
 def _further(detail: ErrorDetails) -> Sequence[PathStep]:
-    """Return the steps from an error's loc to what it is about."""
+    """Return the steps from an error's loc to the place that it is about."""
     context = detail.get("ctx", {})
     if detail["type"] == "union_tag_invalid":
         return (str(context["discriminator"]).strip("'"),)
@@ -193,13 +193,13 @@ def _further(detail: ErrorDetails) -> Sequence[PathStep]:
 
 
 def _missing_tag(detail: ErrorDetails) -> str:
-    """Return the key that tells a union's branches apart, if that is what is missing."""
+    """Return the key that tells a union's branches apart, if that key is missing."""
     tag = str(detail.get("ctx", {}).get("discriminator", "")) if detail["type"] == "union_tag_not_found" else ""
     return tag.strip("'") if tag.startswith("'") else ""
 
 
 def _one_branch(located_errors: list[_LocatedError]) -> list[_LocatedError]:
-    """Where a value fits no branch of a union, keep the branch that it nearly fits; all of them when it fits none."""
+    """Where a value fits no branch of a union, keep the errors of the branch that fits best; all if none does."""
     locations = dict.fromkeys(path for located_error in located_errors for path, _ in located_error.located.branches)
     for path in locations:
         branches: dict[str, list[_LocatedError]] = {}
@@ -280,7 +280,7 @@ class _ErrorMapper:
         return _span(found), problem
 
     def _ends_at_comma(self, node: TreeNode) -> bool:
-        """Whether an unquoted value ends at a comma inside a parenthesis: there YAML ends it, and not its author."""
+        """Return whether YAML has ended an unquoted value at a comma inside a parenthesis."""
         if not (isinstance(node, ScalarNode) and node.plain and node.text.count("(") > node.text.count(")")):
             return False
         return self.source.text[node.span.end :].lstrip().startswith(",")
@@ -298,7 +298,7 @@ class _ErrorMapper:
 
 
 def _span(found: LocatedNode) -> TextSpan:
-    """Point at a value; at its key where the value is empty or more than one."""
+    """Return the span of a value; that of its key where the value is empty, a mapping or a list."""
     node = found.node
     return node.span if isinstance(node, ScalarNode) and node.text else found.name
 
@@ -311,7 +311,7 @@ T = TypeVar("T")
 
 
 def typed_values(value: object, kind: type[T], path: Path = ()) -> Iterator[tuple[Path, T]]:
-    """Yield every value of that class in a model, with the keys as they are written in a file."""
+    """Yield every value of that class in a model, with the path of keys in the file."""
     if isinstance(value, kind):
         yield path, value
     elif isinstance(value, BaseModel):

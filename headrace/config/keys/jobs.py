@@ -1,4 +1,4 @@
-"""The keys of the block `jobs:`: where jobs are kept, which run here, and how."""
+"""The keys of the block `jobs:`: the store, the queues that run here, and their limits."""
 
 from typing import Annotated, Final
 
@@ -14,16 +14,16 @@ from headrace.stages.jobs import RecordingWorkerField, WorkerField
 from headrace.stages.options import CountField, DurationField, Options, RateField, refused
 
 GRACE_SECONDS: Final = 15.0
-"""What running jobs are given at the end unless the file says otherwise."""
+"""The default time that running jobs get at the end of a run."""
 
 LIMIT: Final = 10
-"""Jobs of a queue that run at a time unless the file says otherwise."""
+"""The default number of jobs of a queue that run at a time."""
 
 _QueueName = Annotated[str, Field(min_length=1, max_length=127)]
 
 
 def _store(url: str) -> str:
-    """Refuse a URL of no store; nothing is opened."""
+    """Refuse the URL of an unknown store; nothing is opened."""
     try:
         store_of(url)
     except BadStore as error:
@@ -67,7 +67,7 @@ _Partition = Annotated[str, AfterValidator(_partition)]
 
 
 class RateLimitKeys(Options):
-    """How many jobs may start in a time, over all processes; with a `partition`, for each of its values."""
+    """How many jobs may start in a period, over all OS processes; with a `partition`, for each of its values."""
 
     rate: RateField
     burst: Annotated[CountField, Field(ge=1)] | None = None
@@ -75,14 +75,14 @@ class RateLimitKeys(Options):
 
 
 class GlobalLimitKeys(Options):
-    """How many jobs may run at a time, over all processes; with a `partition`, for each of its values."""
+    """How many jobs may run at a time, over all OS processes; with a `partition`, for each of its values."""
 
     count: Annotated[CountField, Field(ge=1)]
     partition: _Partition | None = None
 
 
 class QueueKeys(Options):
-    """How many jobs of a queue run here at a time, and what holds for all processes together."""
+    """How many jobs of a queue run here at a time, and the limits over all OS processes."""
 
     limit: Annotated[CountField, Field(ge=1)] = LIMIT
     rate_limit: Annotated[
@@ -107,7 +107,7 @@ _Queue = Annotated[QueueKeys, BeforeValidator(_limit, json_schema_input_type=int
 
 
 class CronKeys(Options):
-    """A line of the crontab; `args` are values, and no expressions: there is no event that they could read."""
+    """A line of the crontab; `args` are values and no expressions, since there is no event to read."""
 
     schedule: str
     worker: WorkerField
@@ -131,19 +131,19 @@ class CronKeys(Options):
 
     @property
     def known_as(self) -> str:
-        """What it is kept under: its name, or else its worker and schedule."""
+        """The name under which the store records its last run: its own name, or worker and schedule."""
         return self.name or f"{self.worker} {self.schedule}"
 
 
 class RegistryKeys(Options):
-    """A registry of results by a name of its own, for HTTP and commands; without `expires_in` results stay for good."""
+    """A registry of results under its own name, for HTTP and commands; without `expires_in` results stay for good."""
 
     worker: RecordingWorkerField
     expires_in: DurationField | None = None
 
 
 class KeptKeys(Options):
-    """How long ended jobs stay, and how many at most; what is left out is without end."""
+    """How long ended jobs stay, and how many at most; a key that is left out is no limit."""
 
     age: DurationField | None = None
     count: Annotated[CountField, Field(ge=0)] | None = None
@@ -153,7 +153,7 @@ _Kept = Annotated[KeptKeys | None, BeforeValidator(_age, json_schema_input_type=
 
 
 class KeepKeys(Options):
-    """What stays of ended jobs, by their state; a state that is left out is kept as it always is."""
+    """How long ended jobs stay, by their state; a state that is left out has the default."""
 
     completed: _Kept = None
     cancelled: _Kept = None
@@ -161,7 +161,7 @@ class KeepKeys(Options):
 
 
 class JobsKeys(Options):
-    """Jobs that are kept in `store`: those of `queues` run here, by workers of `modules` and no others."""
+    """The jobs of a run: their store, the queues that run here, and the modules of their workers."""
 
     store: Annotated[str, AfterValidator(_store)]
     queues: dict[_QueueName, _Queue] = Field(default={})
@@ -176,7 +176,10 @@ class JobsKeys(Options):
     ] = ()
 
     def cipher(self) -> ArgsCipher | None:
-        """Return what encrypts args by the first key, and reads by all; None without one. Raises `EncryptionError`."""
+        """Return the cipher of args: it encrypts with the first key and decrypts with all; None without a key.
+
+        Raises `EncryptionError`.
+        """
         keys = [key.get_secret_value() for key in self.encryption_key]
         return ArgsCipher(keys) if keys else None
 

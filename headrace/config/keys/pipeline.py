@@ -1,4 +1,4 @@
-"""Top-level keys, dead letters, listener."""
+"""The keys at the top of a config, of dead letters, and of the listener."""
 
 import re
 from typing import Annotated, Final
@@ -38,7 +38,7 @@ _BOUNDS: Final = DeadLetterLimits()
 
 
 def _store(url: str) -> str:
-    """Refuse a URL of no store; nothing is opened."""
+    """Refuse the URL of an unknown store; nothing is opened."""
     try:
         path_of(url)
     except BadDeadLetters as error:
@@ -49,7 +49,7 @@ def _store(url: str) -> str:
 
 
 class DeadLettersKeys(Options):
-    """Events that failed for good are kept in `store`: the oldest go first when there are too many."""
+    """Events that failed for good stay in `store`; beyond the limits the oldest are dropped."""
 
     store: Annotated[str, AfterValidator(_store)]
     max_age: DurationField = _BOUNDS.max_age_seconds
@@ -70,7 +70,7 @@ class DeadLettersKeys(Options):
 
 
 def _long_form(value: object) -> object:
-    """Bring the short spellings to the long one: a URL alone, or `off`."""
+    """Turn the short forms into the long one: a URL alone, or `off`."""
     if value == "off":
         return None
     if isinstance(value, str):
@@ -95,7 +95,7 @@ _NAME_LENGTH = 100  # it becomes a label of every metric
 
 
 def is_name(text: str) -> bool:
-    """Whether a pipeline or a stage may have that name: A-Z, a-z, digits, `_`, `-` and `.`, 100 characters at most."""
+    """Return whether a pipeline or stage may have that name: at most 100 letters, digits, `_`, `-` and `.`."""
     return len(text) <= _NAME_LENGTH and _NAME.fullmatch(text) is not None
 
 
@@ -111,7 +111,7 @@ def _name(value: str) -> str:
 
 
 def _subscriptions(value: object) -> object:
-    """Bring the short spellings of `subscribe_to` to the long one, a list of mappings."""
+    """Turn the short forms of `subscribe_to` into the long one, a list of mappings."""
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | dict) for item in items):
         why = "it must be a stage's name, a mapping with `stage:`, or a list of those"
@@ -123,7 +123,7 @@ _OFF = frozenset({"no", "none", "never", "disabled"})
 
 
 def _listener(value: object) -> object:
-    """Bring the short spellings of `listen` to the long one: an address alone, or `off`."""
+    """Turn the short forms of `listen` into the long one: an address alone, or `off`."""
     if value == "off":
         return None
     if value is False or (isinstance(value, str) and value in _OFF):
@@ -156,7 +156,7 @@ def _folders(value: object) -> object:
 
 
 class ListenKeys(Options):
-    """Where the listener binds: metrics, health, API and dashboard."""
+    """The listener: its address, its token, and whether metrics need the token."""
 
     address: AddressField
     token: TokenField | None = None
@@ -170,7 +170,7 @@ class ListenKeys(Options):
 
 
 class SubscriptionKeys(Options):
-    """One producer that a stage subscribes to, and how much it asks of it."""
+    """One producer that a stage subscribes to, with the options of the subscription."""
 
     stage: str
     max_demand: Annotated[CountField, Field(ge=1)] = 1000
@@ -192,7 +192,7 @@ class SubscriptionKeys(Options):
 
 
 class StageKeys(HandlingKeys):
-    """The keys that all stages have in common; the rest are its type's own options."""
+    """The keys that all stages have; the other keys are options of the stage's type."""
 
     type: str
     subscribe_to: Annotated[tuple[SubscriptionKeys, ...], BeforeValidator(_subscriptions)] = ()
@@ -201,7 +201,7 @@ class StageKeys(HandlingKeys):
 
 
 class PipelineKeys(Options):
-    """The keys at the top of a config; `jobs` is checked by itself, and so is each stage."""
+    """The keys at the top of a config; `jobs` and each stage have a check of their own."""
 
     name: Annotated[str, AfterValidator(_name)] | None = None
     listen: Annotated[ListenKeys | None, BeforeValidator(_listener)] = ListenKeys(address=DEFAULT_ADDRESS)

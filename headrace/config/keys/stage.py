@@ -37,7 +37,7 @@ _SHAPE: Final = "an error class is written as Python's own name, such as Connect
 
 
 def _error_class(value: object, info: ValidationInfo) -> type[Exception]:
-    """Return the class; without imports, any of another module is taken for granted."""
+    """Return the class; without imports, any class of another module counts as found."""
     if isinstance(value, type) and issubclass(value, Exception):
         return value
     if not isinstance(value, str):
@@ -79,17 +79,17 @@ ErrorClassField = Annotated[
     PlainSerializer(_named, when_used="json"),
     WithJsonSchema({"type": "string"}),
 ]
-"""A class of errors, by its name."""
+"""An error class, by its name."""
 
 ErrorClasses = Annotated[tuple[ErrorClassField, ...], BeforeValidator(_listed)]
 
 
 MOST_COPIES: Final = 1000
-"""Of a stage with `partition_by`; a hundred times as many had not started after 25 s."""
+"""The limit of copies of a stage with `partition_by`; 100,000 copies had not started after 25 s."""
 
 
 class RetryKeys(Options):
-    """How often events that fail are tried, and how long between."""
+    """How often failed events are tried, and the wait between the tries."""
 
     attempts: Annotated[CountField, Field(ge=1)] = _DEFAULT.attempts
     backoff: DurationField = _DEFAULT.backoff_seconds
@@ -98,12 +98,12 @@ class RetryKeys(Options):
     not_on: ErrorClasses = ()
 
     def retry(self) -> Retry:
-        """Return what the machine takes."""
+        """Return the retry policy of a stage."""
         return Retry(self.attempts, self.backoff, self.max_backoff, self.on, self.not_on)
 
 
 def long_retry(value: object) -> object:
-    """Bring the short spelling of `retry`, a number of attempts, to the long one."""
+    """Turn the short form of `retry`, a number of attempts, into the long one."""
     if isinstance(value, bool) or not isinstance(value, int | dict):
         raise refused("bad_value", "it must be a number of attempts, or a mapping with `attempts:`")
     return {"attempts": value} if isinstance(value, int) else value
@@ -126,13 +126,13 @@ class HandlingKeys(Options):
 
 
 HANDLING_KEYS: Final = tuple(HandlingKeys.model_fields)
-"""The keys that say it."""
+"""The keys about handling."""
 
 
 def handling_problems(
     keys: HandlingKeys, stage: type[Stage] | Stage, found: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield what a stage cannot do of what its keys say, at the key that says it; a class stands for all its stages."""
+    """Yield the keys that a stage cannot follow, each with its place; a class stands for all its stages."""
     if isinstance(stage, type) and issubclass(stage, Producer):
         for key in HANDLING_KEYS:
             dispatcher = child(found, key)
@@ -158,7 +158,7 @@ def handling_problems(
 
 DISK_EVENTS: Final = 10_000_000
 DISK_BYTES: Final = 1024 * 1024 * 1024
-"""What a buffer on disk holds unless told otherwise: as much as 1 GiB."""
+"""The default limits of a buffer on disk."""
 
 _KEPT: Final[dict[WhenFull, KeepPolicy | None]] = {
     "block": "all",
@@ -169,7 +169,7 @@ _KEPT: Final[dict[WhenFull, KeepPolicy | None]] = {
 
 
 class BufferKeys(Options):
-    """What a stage keeps of events that nobody has asked for; a source may do so on disk."""
+    """The buffer of events that no consumer has asked for; a source may have it on disk."""
 
     kind: Literal["memory", "sqlite"] = "memory"
     path: PathField | None = None
@@ -193,18 +193,18 @@ class BufferKeys(Options):
 
     @property
     def keep(self) -> KeepPolicy | None:
-        """What a buffer in memory keeps; None leaves that to the stage."""
+        """The events that a full buffer in memory keeps; None for the default of the stage."""
         return None if self.when_full is None else _KEPT[self.when_full]
 
     def bounds(self) -> EdgeLimits:
-        """Return how much a buffer on disk holds."""
+        """Return the limits of a buffer on disk."""
         return EdgeLimits(self.max_events or DISK_EVENTS, self.max_bytes or DISK_BYTES)
 
 
 def buffer_problems(
     kind: str, buffer: BufferKeys, found: LocatedNode, *, is_partitioned: bool
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield the options that only the buffer of a source takes, and not of one that dispatches to partitions."""
+    """Yield the keys of the buffer that this kind of stage cannot have."""
     keys_node = child(found, "buffer")
     if keys_node is None:
         return
@@ -221,12 +221,12 @@ def buffer_problems(
     for key, is_meant in (("max_bytes", True), ("when_full", buffer.when_full in ("block", "error"))):
         dispatcher = child(keys_node, key)
         if dispatcher is not None and is_meant:
-            message = "only a source is held up or told by its buffer: this stage takes in no more than is asked of it"
+            message = "only a source has to wait for its buffer: this stage takes in no more than its consumers ask for"
             yield dispatcher.name, Problem("misplaced-key", message, key)
 
 
 DEFAULT_DISPATCHER: Final = "broadcast"
-"""What a stage of a config has that says nothing else."""
+"""The dispatcher of a stage of a config without that key."""
 
 _MOST_LISTED: Final = 10_000  # partitions; a subscription to one of more is checked at the start only
 
@@ -237,7 +237,7 @@ _OF_TYPE: Final = {
     "shuffle_demands_on_first_dispatch": "demand",
 }
 _SUPPORTED_BY: Final = {
-    "selector": ("broadcast", "picks from what is broadcast"),
+    "selector": ("broadcast", "picks from broadcast events"),
     "partition": ("partition", "is for a partition dispatcher"),
     "weight": ("weighted", "is for a weighted dispatcher"),
 }
@@ -260,9 +260,9 @@ def _distinct(value: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def long_form(value: object) -> object:
-    """Bring the short spelling of `dispatcher`, a name alone, to the long one.
+    """Turn the short form of `dispatcher`, a name alone, into the long one.
 
-    The name is checked here, too, so that an error of it leads to `dispatcher`, and not to the stage's own `type`.
+    The name is checked here, so that the finding points at `dispatcher`, and not at the stage's own `type`.
     """
     if isinstance(value, str):
         return {"type": _installed(value)}
@@ -272,7 +272,7 @@ def long_form(value: object) -> object:
 
 
 class DispatcherKeys(Options):
-    """Who gets an event, where a stage has several subscribers."""
+    """How events are distributed to several subscribers."""
 
     type: Annotated[str, AfterValidator(_installed)] = DEFAULT_DISPATCHER
     partitions: (
@@ -300,9 +300,9 @@ class DispatcherKeys(Options):
 def subscription_problems(
     producer: str, dispatcher: LocatedNode | None, subscription: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield what is wrong with what a subscription says to the dispatcher of the stage that it names.
+    """Yield the options of a subscription that the dispatcher of its producer does not support.
 
-    `dispatcher` is that stage's `dispatcher:`. Where it cannot be made out, or is a guest's, nothing is said.
+    `dispatcher` is the key of the producer. Yield nothing where it is unknown, or a guest's.
     """
     kind = _kind(dispatcher)
     if kind is None:
@@ -319,9 +319,10 @@ def subscription_problems(
 def side_output_problems(
     output: str, dispatcher: LocatedNode | None, subscription: LocatedNode
 ) -> Iterator[tuple[TextSpan, Problem]]:
-    """Yield what is wrong with what a subscription says to a side output.
+    """Yield the options of a subscription that a side output does not support.
 
-    A side output broadcasts where its stage does, as `dispatcher` says; else each event goes to one subscriber.
+    A side output broadcasts where its stage does, as `dispatcher` tells; otherwise each event goes to one
+    subscriber.
     """
     kind = _kind(dispatcher)
     if kind is None:
@@ -336,9 +337,9 @@ def side_output_problems(
 def unconsumed_partitions(
     producer: str, dispatcher: LocatedNode | None, subscriptions: Sequence[LocatedNode]
 ) -> Iterator[Problem]:
-    """Yield what is wrong when no subscription takes some partition: it would fill, and then stop the stage.
+    """Yield a problem when no subscription takes some partition: it would fill up and stop the stage.
 
-    Nothing is said where partitions, or what the subscriptions say, cannot be made out.
+    Yield nothing where the partitions or the subscriptions are unknown.
     """
     names = None if dispatcher is None else _names(child(dispatcher, "partitions"))
     if names is None or _kind(dispatcher) != "partition":
@@ -373,7 +374,7 @@ def _partition_problems(
 
 
 def _kind(dispatcher: LocatedNode | None) -> str | None:
-    """Return which built-in dispatcher it is; None for a guest's, and where a variable says it or nobody can tell."""
+    """Return the name of a built-in dispatcher; None for a guest's, and where a variable gives the name."""
     if dispatcher is None:
         return DEFAULT_DISPATCHER
     node = (child(dispatcher, "type") or dispatcher).node
@@ -381,7 +382,7 @@ def _kind(dispatcher: LocatedNode | None) -> str | None:
 
 
 def _names(dispatcher: LocatedNode | None) -> tuple[object, ...] | None:
-    """Return the partitions' names; None where they cannot be made out, or variables say them: they are not shown."""
+    """Return the partitions' names; None where they are unknown, or come from variables, whose values are not shown."""
     if dispatcher is None or any(scalar.filled for scalar in scalars(dispatcher.node)):
         return None
     node = dispatcher.node

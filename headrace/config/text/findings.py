@@ -19,18 +19,18 @@ CODES: Mapping[str, str] = {
     "too-large": "the config nests too deep, or its aliases expand to too much",
     "unknown-tag": "a YAML tag that the core schema does not have",
     "unknown-alias": "a YAML alias without its anchor",
-    "duplicate-key": "a key stands twice in one mapping",
+    "duplicate-key": "a key occurs twice in one mapping",
     "bad-key": "a key is not text",
-    "missing-key": "a key that must be there is not",
-    "unknown-key": "a key that nobody reads",
+    "missing-key": "a required key is missing",
+    "unknown-key": "a key that has no meaning",
     "misplaced-key": "a key that means nothing for this kind of stage",
     "bad-value": "a value of the wrong type, or out of range",
     "bad-expression": "an expression that does not parse, or uses what expressions may not",
     "bad-import": "a Python function, or a module of workers, that cannot be imported",
     "unknown-worker": "a worker that no listed module has",
-    "bad-arguments": "a worker is to be called with what does not fit it",
+    "bad-arguments": "arguments that do not fit their worker",
     "missing-variable": "a `${VAR}` that is not set and has no default",
-    "bad-variable": "a `${...}` that is not written right",
+    "bad-variable": "a `${...}` with a wrong spelling",
     "token-needed": "an address that others can reach, without a token",
     "unknown-type": "a stage type that is not installed",
     "broken-type": "a stage type that is installed and cannot be loaded",
@@ -38,26 +38,26 @@ CODES: Mapping[str, str] = {
     "not-a-producer": "a subscription to a stage that only consumes",
     "duplicate-subscription": "a stage subscribes twice to the same stage",
     "nobody-subscribes": "a stage that emits, or a partition of one, that no stage takes in a config that runs alone",
-    "waits-for-ever": "a stage gathers events, each of which somebody waits for before the next is sent",
+    "waits-for-ever": "a stage retains events, and each sender waits for one of them before it sends the next",
     "circle": "stages that subscribe to each other in a circle",
     "duplicate-metric": "two metrics need one name",
     "bad-metric": "a metric name that Prometheus or headrace does not allow",
-    "duplicate-address": "two that run at once listen on one port",
+    "duplicate-address": "two listeners have one port",
     "duplicate-name": "two files describe pipelines of one name",
 }
-"""Every code that a finding may carry, and what it means. Codes are stable: scripts may rely on them."""
+"""Every code of a finding, with its meaning. Codes are stable: scripts may rely on them."""
 
 MOST_SHOWN = 100
-"""Findings that are printed; --json has all."""
+"""The limit of printed findings; --json has all."""
 
-_WIDTH = 110  # columns of source shown; longer lines are cut around the place
-_ALLOWED_SHOWN = 20  # words; the JSON form has all of them
-_ROOM_BEFORE = 60  # columns kept before the place when a line is cut
+_WIDTH = 110  # columns of a source line that are shown
+_ALLOWED_SHOWN = 20  # allowed values; the JSON form has all of them
+_ROOM_BEFORE = 60  # columns that are shown before the place when a line is cut
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, before anybody knows where: `message` is one sentence, `allowed` what may stand there."""
+    """A problem without a location: `message` is one sentence, `allowed` the possible values."""
 
     code: str
     message: str
@@ -70,8 +70,8 @@ class Problem:
 class Finding:
     """One problem with its location; `line` and `column` count from 1.
 
-    `found` is what stands in the file, never what a variable holds. `excerpt` is the line of the file, `width` how many
-    of its characters the problem spans.
+    `found` is the text of the file, never the value of a variable. `excerpt` is the line of the file, and `width`
+    the number of its characters that the problem spans.
     """
 
     file: str
@@ -86,7 +86,7 @@ class Finding:
     width: int = field(default=1, compare=False)
 
     def as_dict(self) -> dict[str, object]:
-        """Return what `--json` prints: the same keys for every finding, values plain."""
+        """Return the finding as plain values, as `--json` prints it."""
         return {**asdict(self), "allowed": list(self.allowed)}
 
     @override
@@ -95,7 +95,7 @@ class Finding:
         return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}{hint}"
 
     def as_text(self) -> str:
-        """Return the sentence, the line of the file with a mark under the place, and what is allowed."""
+        """Return the sentence, the line of the file with carets under the place, and the allowed values."""
         lines = [str(self)]
         if self.excerpt.strip():
             shown, before, width = _window(self.excerpt, self.column - 1, self.width)
@@ -111,7 +111,7 @@ class Finding:
 
 
 def _window(line: str, start: int, width: int) -> tuple[str, int, int]:
-    """Cut a line to what fits a terminal: the text, the place in it, and the width of the mark under it."""
+    """Cut a line to the width of a terminal; return it with the position and width of the carets under it."""
     left = max(0, start - _ROOM_BEFORE) if len(line) > _WIDTH else 0
     shown = "".join(sign if sign.isprintable() or sign == "\t" else "\ufffd" for sign in line[left : left + _WIDTH])
     return shown, start - left, max(1, min(width, len(shown) - start + left))
@@ -132,7 +132,7 @@ class ConfigError(HeadraceError):
         super().__init__("\n".join([*map(str, self._shown), *self._rest()]))
 
     def as_text(self) -> str:
-        """Return the findings for people, with their lines of the file: the first 100, and how many more there are."""
+        """Return the findings for people: the first 100, with their lines of the file, and the number of the others."""
         return "\n\n".join([*(finding.as_text() for finding in self._shown), *self._rest()])
 
     @property
@@ -148,13 +148,13 @@ class ConfigError(HeadraceError):
         return [finding.as_dict() for finding in self.findings]
 
 
-MAX_BYTES = 4 * 1024 * 1024  # a config is written by people; more than this is the wrong file
-_FOUND_LENGTH = 60  # characters of the file quoted in a sentence
+MAX_BYTES = 4 * 1024 * 1024  # people write configs; a larger file is the wrong one
+_FOUND_LENGTH = 60  # characters of the file that a sentence quotes
 
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A stretch of the text, from `start` up to but without `end`, in characters."""
+    """A part of the text, from `start` up to but without `end`, in characters."""
 
     start: int
     end: int
@@ -165,7 +165,7 @@ START = TextSpan(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """A text and the name it goes by in findings."""
+    """A text, and its name in findings."""
 
     file: str
     text: str = field(repr=False)
@@ -180,18 +180,18 @@ class ConfigSource:
         object.__setattr__(self, "starts", tuple(starts))
 
     def written(self, span: TextSpan) -> str:
-        """Return what stands there, as one short line."""
+        """Return the text at a span, as one short line."""
         text = " ".join(self.text[span.start : span.end].split())
         return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
 
     def location(self, span: TextSpan) -> tuple[int, int]:
-        """Return line and column of its begin, from 1."""
+        """Return the line and column of its start, from 1."""
         start = min(span.start, len(self.text))
         row = bisect_right(self.starts, start)
         return row, start - self.starts[row - 1] + 1
 
     def finding(self, span: TextSpan, problem: Problem) -> Finding:
-        """Give a problem its location."""
+        """Return a problem with its location."""
         line, column = self.location(span)
         begin = self.starts[line - 1]
         after = self.starts[line] if line < len(self.starts) else len(self.text)
@@ -229,14 +229,14 @@ class Report:
 
 
 def merged(findings: Iterable[Finding]) -> ConfigError:
-    """Return one error with every finding once; the files stay in the order given, places are sorted within a file."""
+    """Return one error with every finding once: files in the order given, and places sorted within a file."""
     once = list(dict.fromkeys(findings))
     order = {file: rank for rank, file in reversed(list(enumerate(finding.file for finding in once)))}
     return ConfigError(sorted(once, key=lambda finding: (order[finding.file], finding)))
 
 
 def read(path: Path) -> ConfigSource:
-    """Read a config file; raises ConfigError when it is not there, not a file, too large or not UTF-8."""
+    """Read a config file. Raises `ConfigError` when it does not exist, is no file, is too large or is not UTF-8."""
     problem, text = _read(path)
     source = ConfigSource(str(path), text)
     if problem is not None:
@@ -245,7 +245,7 @@ def read(path: Path) -> ConfigSource:
 
 
 def _read(path: Path) -> tuple[Problem | None, str]:
-    """Return what is wrong, or the text; in one of them nothing."""
+    """Return a problem or the text; the other one is empty."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

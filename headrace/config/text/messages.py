@@ -1,4 +1,4 @@
-"""Pydantic's errors in our words: one clear sentence each, which never shows what a variable held."""
+"""Turns pydantic's errors into our sentences, which never show the value of a variable."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ from headrace.errors.validation import BOUNDS, KINDS, own_sentence, predicate
 MERGE: Final = "<<"
 """The merge key of YAML 1.1."""
 
-_SECRET = 4  # characters that a secret has at least
-_TELLING = 6  # characters in a row that tell something of a secret
-_DIGITS = re.compile(r"[-+]?[0-9]{50,}…?")  # of a number that is cut for a sentence
-_BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # what quotes make text of
+_SECRET = 4  # characters of the shortest secret
+_TELLING = 6  # characters in a row that reveal a part of a secret
+_DIGITS = re.compile(r"[-+]?[0-9]{50,}…?")  # a number that is too long for a sentence
+_BARE = re.compile(r"[-+.\w]*\d[-+.\w]*|true|false", re.IGNORECASE)  # a number or boolean, which quotes turn into text
 _QUOTED = re.compile(r"'([^']*)'")
 
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What a sentence may tell of a place: what it is called, and what is written there.
+    """A place as sentences show it: its key, and its value as the file writes it.
 
-    `is_filled` says that a variable gave its value, `secrets` are all that variables gave around it.
+    `is_filled` tells that a variable gave its value; `secrets` are the values of all variables around it.
     """
 
     key: str
@@ -34,11 +34,11 @@ class Redacted:
     secrets: tuple[str, ...] = ()
 
     def of(self, predicate: str) -> str:
-        """Return a sentence about the place; without a name it is about the file."""
+        """Return a sentence about the place; without a key it is about the file."""
         return f"`{self.key}` {predicate}" if self.key else f"this {predicate}"
 
     def hides(self, problem_of: Problem) -> bool:
-        """Whether a problem must not be shown as it is, because it may contain a part of a variable's value."""
+        """Return whether a problem may contain a part of a variable's value, and so must not be shown as it is."""
         value = f"{problem_of.message} {problem_of.suggestion}"
         return self.is_filled or any(
             secret[at : at + _TELLING] in value for secret in self.secrets for at in _windows(secret)
@@ -46,18 +46,18 @@ class Redacted:
 
 
 def _windows(secret: str) -> range:
-    """Return where the telling parts of a secret begin; of a very short one every sentence would hold some."""
+    """Return the positions of the revealing parts of a secret; none for one that any sentence may hold."""
     return range(max(1, len(secret) - _TELLING + 1)) if len(secret.strip()) >= _SECRET else range(0)
 
 
 def close(name: str, known: Sequence[str]) -> str | None:
-    """Return the known word that somebody may have meant."""
+    """Return the known name that is closest to a misspelt one."""
     found = get_close_matches(name, known, n=1)
     return found[0] if found else None
 
 
 def kind_problem(details: Sequence[ErrorDetails], value: Redacted) -> Problem:
-    """Return one problem for all errors about the kind of one value."""
+    """Return one problem for all errors about the type of one value."""
     if _DIGITS.fullmatch(value.written) and not value.is_filled:
         return Problem("bad-value", value.of("is too large a number"), value.written)
     kinds = list(dict.fromkeys(KINDS[detail["type"]].format_map(detail.get("ctx", {})) for detail in details))
@@ -70,7 +70,7 @@ def kind_problem(details: Sequence[ErrorDetails], value: Redacted) -> Problem:
 
 
 def problem_of(detail: ErrorDetails, value: Redacted) -> Problem:
-    """Return the problem for an error of any other sort, except for unknown and missing keys."""
+    """Return the problem for any other error, except for unknown and missing keys."""
     context = detail.get("ctx", {})
     sentence = predicate(detail["type"], context)
     if detail["type"] in BOUNDS:
@@ -81,7 +81,7 @@ def problem_of(detail: ErrorDetails, value: Redacted) -> Problem:
     full = Problem(code, _sentence(detail, context, value, sentence), value.written, suggestion=suggestion)
     if not value.hides(full):
         return full
-    message = value.of("does not take its value; why is not shown, because it may tell what a variable holds")
+    message = value.of("does not take its value; the reason is not shown, since it may reveal the value of a variable")
     return Problem(code, message, value.written)
 
 

@@ -211,7 +211,7 @@ def json_tokens(report: Report) -> Iterator[Token]:
 
 
 def _checked(text: str) -> tuple[TextSpan, Problem] | None:
-    """Return what is wrong with the text, if it is not JSON."""
+    """Return the problem of a text that is not JSON."""
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -225,7 +225,7 @@ def _checked(text: str) -> tuple[TextSpan, Problem] | None:
 
 
 class _ConstantError(ValueError):
-    """Python reads NaN and Infinity, JSON does not."""
+    """A NaN or Infinity: Python reads them, JSON has none."""
 
 
 def _no_constant(name: str) -> object:
@@ -255,7 +255,7 @@ def toml_tokens(report: Report) -> Iterator[Token]:
 
 
 def _parsed(text: str, starts: tuple[int, ...]) -> dict[str, object] | tuple[TextSpan, Problem]:
-    """Return the values, or where the text is not TOML and why."""
+    """Return the values; or a place and a problem where the text is not TOML."""
     from tomllib import loads
 
     try:
@@ -327,9 +327,9 @@ def _toml_tokens(
 
 
 def load(report: Report) -> MapNode:
-    """Return the tree of the report's source; findings that leave a tree to go on with are only added to the report.
+    """Return the tree of the report's source; findings that leave a usable tree are only added to the report.
 
-    Raises ConfigError when there is no tree: the text does not parse, is empty, too large, or not a mapping.
+    Raises `ConfigError` when there is no tree: the text does not parse, is empty, too large, or not a mapping.
     """
     suffix = PurePath(report.source.file).suffix.lower()
     tokens = {".json": json_tokens, ".toml": toml_tokens}.get(suffix, yaml_tokens)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from headrace.config.text.findings import ConfigSource, Problem, Report, TextSpan
 
-MAX_DIGITS = 400  # more than any number of a config; Python itself refuses 4300
+MAX_DIGITS = 400  # more than any number of a config has; Python refuses 4300
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
@@ -19,11 +19,11 @@ _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = frozenset({".nan", ".NaN", ".NAN"})
 
 Plain = str | int | float | bool | None
-"""What a scalar can be."""
+"""The type of a scalar."""
 
 
 def resolve(text: str) -> Plain:
-    """Return what an unquoted scalar means; a number of more than 400 digits stays text."""
+    """Return the value of an unquoted scalar; a number of more than 400 digits stays text."""
     if text in _NULL:
         return None
     if text in _TRUE or text in _FALSE:
@@ -49,7 +49,7 @@ def _number(text: str) -> str | int | float:
 
 PathStep = str | int
 Path = tuple[PathStep, ...]
-"""The way from the root to a value: keys and positions in lists."""
+"""The path from the root to a value: keys and positions in lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ScalarNode:
 
 @dataclass(frozen=True, slots=True)
 class MapEntry:
-    """One key of a mapping, and what stands under it."""
+    """One key of a mapping, and its value."""
 
     key: TextSpan
     node: "TreeNode"
@@ -109,14 +109,14 @@ TreeNode = ScalarNode | MapNode | ListNode
 
 @dataclass(frozen=True, slots=True)
 class LocatedNode:
-    """A place in the tree: the node, and its key's span where it stands under a key."""
+    """A node with the span of its key, if it has one."""
 
     node: TreeNode
     key: TextSpan | None = None
 
     @property
     def name(self) -> TextSpan:
-        """Where to point when the thing as a whole is meant: its key, or itself."""
+        """The span that stands for the whole: the key, or the node where it has no key."""
         return self.key or self.node.span
 
 
@@ -128,7 +128,7 @@ def as_written(node: TreeNode, source: ConfigSource) -> str:
 
 
 def values(node: TreeNode) -> object:
-    """Return plain Python values: dicts, lists and scalars, a new one for each place."""
+    """Return plain Python values: dicts, lists and scalars, a new one for each node."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, ListNode):
@@ -137,7 +137,7 @@ def values(node: TreeNode) -> object:
 
 
 def child(found: LocatedNode, step: PathStep) -> LocatedNode | None:
-    """Return what is one step below, or None."""
+    """Return the node one step below; None if there is none."""
     node = found.node
     if isinstance(node, MapNode):
         entry = node.entries.get(step) if isinstance(step, str) else None
@@ -171,9 +171,9 @@ _SINGLE_QUOTED = re.compile(r"''|\$\$|[^\n]")
 
 
 def point(node: ScalarNode, text: str, index: int) -> TextSpan:
-    """Return where character `index` of the node's text stands; the whole node where nobody can tell.
+    """Return the place of character `index` of the node's text; the whole node where it is unknown.
 
-    Filled nodes are never looked into: a place inside them would tell how long a secret is.
+    It is unknown in filled nodes: a place inside them would show how long a secret is.
     """
     if node.filled or not 0 <= index <= len(node.text):
         return node.span
@@ -198,7 +198,7 @@ def _positions(node: ScalarNode, text: str) -> Iterator[int]:
 
 
 def _unquoted(value: str, text: str, span: TextSpan) -> Iterator[int]:
-    """Folding changes white space alone: the other characters come in the order of the file."""
+    """Yield positions. Folding changes only white space: the other characters stand in the order of the file."""
     at = span.start
     for sign in value:
         if not sign.isspace():
@@ -243,7 +243,7 @@ class ScalarToken:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """What an anchor named before, once more."""
+    """A reference to an anchor before it."""
 
     name: str
     span: TextSpan
@@ -254,7 +254,7 @@ Token = OpenToken | CloseToken | ScalarToken | Alias
 
 @dataclass(frozen=True, slots=True)
 class _Sized:
-    """A node, how many values it holds when all is expanded, and how deep it goes."""
+    """A node, the number of its values with all aliases expanded, and its depth."""
 
     node: TreeNode
     count: int = 1
@@ -263,7 +263,7 @@ class _Sized:
 
 @dataclass(slots=True)
 class _Frame:
-    """A mapping or list whose end has not come yet."""
+    """A mapping or list that is not closed yet."""
 
     opening: OpenToken
     entries: dict[str, MapEntry] = field(default_factory=dict)
@@ -307,7 +307,7 @@ class _Assembly:
             self._put(sized)
 
     def _clean(self, node: ScalarNode) -> ScalarNode:
-        """Refuse half of a character: no file or terminal could take it."""
+        """Refuse half of a surrogate pair: no file or terminal could take it."""
         if not _SURROGATE.search(node.text):
             return node
         self.report.add(
@@ -317,7 +317,7 @@ class _Assembly:
         return replace(node, text=text, value=text)
 
     def _note(self, anchor: str | None, sized: _Sized | None) -> None:
-        """Remember what an anchor names; None while it is still open."""
+        """Store the node of an anchor; None while it is still open."""
         if anchor is not None:
             self.anchors[anchor] = sized
 
@@ -346,7 +346,7 @@ class _Assembly:
             raise self.report.failure(sized.node.span, problem)
 
     def _put(self, sized: _Sized) -> None:
-        """Give a finished value to the mapping or list around it."""
+        """Add a finished value to the mapping or list around it."""
         if not self.frames:
             self.root = sized.node
             return
@@ -363,7 +363,7 @@ class _Assembly:
                 frame.entries[name] = MapEntry(span, sized.node)
 
     def _key(self, frame: _Frame, node: TreeNode) -> str | None:
-        """Return the key that a node is; None, and a finding, when it is none or stands there already."""
+        """Return the text of a key; None, and a finding, when it is no text or occurs twice."""
         if not isinstance(node, ScalarNode):
             self.report.add(node.span, Problem("bad-key", "a key is text, and not a mapping or a list"))
             return None
@@ -383,9 +383,9 @@ class _Assembly:
 
 
 def assemble(tokens: Iterable[Token], report: Report) -> TreeNode | None:
-    """Return the tree of the tokens, or None when there are none.
+    """Return the tree of the tokens; None when there are none.
 
-    Findings go to `report`; raises ConfigError when the tree is larger or deeper than a config may be.
+    Findings go to `report`. Raises `ConfigError` when the tree is larger or deeper than a config may be.
     """
     assembly = _Assembly(report)
     for token in tokens:

@@ -28,9 +28,9 @@ _FILE = "file:"
 
 @dataclass(frozen=True, slots=True)
 class VariableContext:
-    """Where values come from: the environment's variables, and the folder that `${file:...}` is relative to.
+    """The variables, and the folder that `${file:...}` is relative to.
 
-    `given` gathers each value that was put in, and how it is written in the file.
+    `given` collects each value that was put in, and its spelling in the file.
     """
 
     environ: Mapping[str, str]
@@ -48,7 +48,7 @@ class ResolvedText:
 
 
 class BadVariable(Exception):
-    """A `${...}` that cannot be filled in; `at` is where in the text it begins."""
+    """A `${...}` that cannot be filled in; `at` is its position in the text."""
 
     def __init__(self, at: int, problem: Problem) -> None:
         self.at = at
@@ -57,7 +57,7 @@ class BadVariable(Exception):
 
 
 def fill(text: str, context: VariableContext) -> ResolvedText:
-    """Return the text with every `${...}` replaced and every `$$` one dollar; raises BadVariable."""
+    """Return the text with every `${...}` replaced and every `$$` as one dollar. Raises `BadVariable`."""
     filler = _Filler(text, context)
     filled, _ = filler.run(0, 0, live=True)
     return ResolvedText(filled, bool(filler.ends), text.startswith("${") and filler.ends[:1] == [len(text)])
@@ -70,7 +70,7 @@ class _Filler:
         self.ends: list[int] = []
 
     def run(self, at: int, depth: int, *, live: bool) -> tuple[str, int]:
-        """Fill from `at` to the end of the text, or inside a `${...}` to its brace; what is not `live` is only read."""
+        """Fill from `at` to the end of the text, or to the brace of a `${...}`; unless `live`, only find the end."""
         parts: list[str] = []
         while at < len(self.text):
             sign = self.text[at]
@@ -90,7 +90,7 @@ class _Filler:
         return "".join(parts), at
 
     def _variable(self, start: int, depth: int, *, live: bool) -> tuple[str, int]:
-        """Return what the `${...}` at `start` stands for, and where it ends."""
+        """Return the value of the `${...}` at `start`, and its end."""
         if depth >= MAX_DEPTH:
             raise BadVariable(start, Problem("bad-variable", f"defaults nest deeper than {MAX_DEPTH} levels"))
         if self.text.startswith(_FILE, start + 2):
@@ -136,7 +136,7 @@ class _Filler:
         return BadVariable(start, Problem("bad-variable", f"{message}; `$${{` writes it as text", found, SPELLINGS))
 
     def _missing(self, start: int, name: str, why: str) -> BadVariable:
-        """Say that a variable is not set; the names of other variables are no secret, their values are."""
+        """Return the error of an unset variable; names of other variables may be shown, their values never."""
         close = get_close_matches(name, self.context.environ, n=1, cutoff=0.8)
         message = (
             f"the variable {name} is not set: {why}" if why else f"the variable {name} is not set, and has no default"
@@ -145,7 +145,7 @@ class _Filler:
         return BadVariable(start, Problem("missing-variable", message, f"${{{name}}}", suggestion=suggestion))
 
     def _file(self, start: int, path: str) -> str:
-        """Return the text of a file without its last line break; a finding names the path only as it is written."""
+        """Return the text of a file without its last line break; a finding shows its path only as written."""
         try:
             with (self.context.folder / path).open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
@@ -162,7 +162,7 @@ class _Filler:
 
 
 def interpolate(node: TreeNode, context: VariableContext, report: Report) -> TreeNode:
-    """Return the tree with variables filled in; what cannot be filled in is reported and left as it is written."""
+    """Return the tree with variables filled in; a variable that cannot be filled in is reported, and stays."""
     if isinstance(node, ListNode):
         return ListNode(node.span, tuple(interpolate(item, context, report) for item in node.items))
     if isinstance(node, MapNode):
@@ -186,11 +186,11 @@ def _scalar(node: ScalarNode, context: VariableContext, report: Report) -> Scala
 
 
 SHORTEST: Final = 6
-"""Shorter values (a port, `eu`, `true`) are words of any sentence; hiding them would hide the sentence."""
+"""Shorter values (a port, `eu`, `true`) occur in any sentence; hiding them would hide the sentence."""
 
 
 class Redactor:
-    """Hides the values that variables gave a config, `given`: each value, and how it is written in the file.
+    """Replaces the values of variables by their spelling in the file, as `given` has both.
 
     >>> Redactor({"s3cr3tvalue": "${KEY}"})("/tmp/s3cr3tvalue/x does not exist")
     '/tmp/${KEY}/x does not exist'
@@ -201,14 +201,14 @@ class Redactor:
         self._hidden = sorted(hidden.items(), key=lambda pair: len(pair[0]), reverse=True)
 
     def __call__(self, text: str) -> str:
-        """Return the text without any of the values; of two that overlap, the longer one is looked for first."""
+        """Return the text without any of the values; the longest one is replaced first."""
         for value, written in self._hidden:
             text = text.replace(value, written)
         return text
 
 
 def _forms(value: str) -> set[str]:
-    """Return the spellings of a value in sentences: as it is, without outer blanks, quoted, in JSON, in a URL."""
+    """Return the spellings of a value in sentences: plain, without outer blanks, quoted, in JSON, in a URL."""
     plain = {value, value.strip(), unquote(value)}
     quoted = {repr(one)[1:-1] for one in plain} | {repr(one + "'\"")[1:-4] for one in plain}
     written = {json.dumps(one, ensure_ascii=is_ascii)[1:-1] for one in plain for is_ascii in (True, False)}

@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each imported when it runs, so that --help answers at once."""
+"""The command line: a table of commands, each imported when it runs, so that --help stays quick."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Annotated, Final
 
 import typer
-from typer._click.core import Command, Context  # typer carries a click of its own, and its classes ask for that one
+from typer._click.core import Command, Context  # the classes of typer need its own copy of click
 from typer._click.formatting import HelpFormatter
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 from typer.core import TyperCommand, TyperGroup
@@ -18,12 +18,12 @@ from headrace.console.cli.plain_help import PlainGroup, with_plain_help
 from headrace.console.cli.streams import Color, ColorOption, ExitCode, escape_unencodable, reopen_closed
 
 COMMANDS: Final = {
-    "run": ("run", "Run what a config file describes, until it ends."),
+    "run": ("run", "Run a config file until it ends."),
     "validate": ("validate", "Check config files, each alone and against each other."),
     "schema": ("validate", "Print the JSON Schema of config files, with every installed stage type."),
     "jobs": ("jobs", "List, show, enqueue and change jobs."),
     "queues": ("queues", "List, pause, resume and scale queues."),
-    "cron": ("cron", "List what is enqueued by the clock, and enqueue it at once."),
+    "cron": ("cron", "List the cron entries, and enqueue their jobs now."),
     "registry": ("registry", "Start the work of a key, and find its result."),
     "dead-letters": ("dead_letters", "List, show, replay and drop events that failed for good."),
     "stages": ("stages", "List, pause, resume and change the stages of a run."),
@@ -98,12 +98,12 @@ def _headrace(
         typer.Option(help="Install completion for a shell.", metavar=_SHELLS, callback=install_callback),
     ] = None,
 ) -> None:
-    """Run stages that pass demand upstream and events downstream, as a file declares them."""
+    """Run stages that pass demand upstream and events downstream, as a config file declares them."""
 
 
 def make_app() -> typer.Typer:
     """Return the command line as typer's app."""
-    get_completion_inspect_parameters()  # tells the shells to typer, which does so itself only with its own options
+    get_completion_inspect_parameters()  # typer learns of the shells here, as we replace its own options
     app = typer.Typer(
         name="headrace",
         no_args_is_help=True,
@@ -126,7 +126,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has closed it; Python would report that once more on exit.
+        # The reader has closed our output; Python would report it once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:

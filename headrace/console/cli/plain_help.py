@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from typer._click.core import Context, Parameter  # typer carries a click of its own, and its classes ask for that one
+from typer._click.core import Context, Parameter  # the classes of typer need its own copy of click
 from typer._click.exceptions import BadParameter
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typing_extensions import override
@@ -29,7 +29,7 @@ def _plain(params: list[Parameter]) -> list[Parameter]:
         if isinstance(param, TyperOption) and param.is_bool_flag:
             param.metavar = ""
         elif type(param) is TyperArgument:
-            param.__class__ = _Argument  # typer makes the arguments itself, and has no option for their class
+            param.__class__ = _Argument  # typer creates the arguments itself, and has no option for their class
     return params
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""SIGHUP comes when the terminal goes: a run that has one drains. Without one it is sent to have files read anew."""
+"""SIGHUP comes when the terminal closes, and drains a run that has one. Without one it asks for a reload."""
 
 _MAX_SIGNALS: Final = 2
 """Signals that the run handles. One more ends the OS process: a callback blocks the loop, and the run cannot react."""
@@ -48,7 +48,7 @@ class Signals:
         self._arrived = asyncio.Event()
 
     async def at_least(self, count: int) -> None:
-        """Wait until so many have arrived."""
+        """Wait until `count` signals have arrived."""
         while self.count < count:
             self._arrived.clear()
             await self._arrived.wait()
@@ -68,10 +68,10 @@ class Signals:
 
 @contextmanager
 def signals() -> Iterator[Signals]:
-    """Take SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
+    """Handle SIGINT, SIGTERM and SIGHUP while the block runs. Main thread only, in a running loop.
 
-    A SIGHUP that is ignored stays so: `nohup` lets a run outlive its terminal. Without a terminal a SIGHUP is only
-    logged.
+    A SIGHUP that is ignored stays ignored: `nohup` lets a run outlive its terminal. Without a terminal a SIGHUP is
+    only logged.
     """
     found = Signals()
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -101,19 +101,19 @@ class ProgressLine:
 
 @contextmanager
 def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
-    """Keep one line at the foot of the terminal; its last text stays when the block ends."""
+    """Keep one line at the bottom of the terminal; its last text stays when the block ends."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     console = Console(stderr=True)
     rate_estimate = RateEstimate(clock)
-    # What stages print goes above the line, unless it goes elsewhere.
+    # Output of stages goes above the line, unless stdout is redirected.
     with Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()) as live:
 
         def show(snapshot: TopologySnapshot) -> None:
             text = progress_text(snapshot, rate_estimate.read(snapshot))
-            with suppress(OSError):  # the terminal has gone, and SIGHUP says what follows
+            with suppress(OSError):  # the terminal has closed; SIGHUP drains the run
                 live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield ProgressLine(TERMINAL_SECONDS, show, _AboveTheLine(console))
@@ -121,7 +121,7 @@ def on_terminal(clock: Clock) -> Iterator[ProgressLine]:
 
 @contextmanager
 def in_lines(clock: Clock) -> Iterator[ProgressLine]:
-    """Write a new line for every snapshot in which something has happened."""
+    """Write a new line for every snapshot with new counts."""
     rate_estimate = RateEstimate(clock)
     before: list[object] = []
 
@@ -266,7 +266,7 @@ class _RunLoop:
         return await draining
 
     async def _is_before_signal(self, work: asyncio.Task[RunOutcome] | asyncio.Task[None], count: int) -> bool:
-        """Wait for `work`, or for so many signals; return whether the work was done first."""
+        """Wait for `work`, or for `count` signals; return whether the work was done first."""
         asked = self._group.create_task(self._signals.at_least(count))
         await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()

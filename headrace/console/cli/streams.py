@@ -1,4 +1,4 @@
-"""Standard streams, colours and exit codes: all that the command line needs before it imports a command."""
+"""Standard streams, colours and exit codes: everything that the command line needs before it imports a command."""
 
 import os
 import stat
@@ -24,11 +24,11 @@ StreamMode = Literal["r", "w"]
 
 
 UNENCODABLE: Final = "backslashreplace"
-"""How text is written that has no place in an encoding, such as a file name that is no UTF-8."""
+"""How characters are written that an encoding lacks, as in a file name that is no UTF-8."""
 
 
 _MODES: Final[dict[str, StreamMode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}
-"""Their names in the order of their descriptors, 0 to 2."""
+"""The standard streams in the order of their descriptors, 0 to 2."""
 
 
 def reopen_closed() -> None:
@@ -43,7 +43,7 @@ def reopen_closed() -> None:
 
 
 def escape_unencodable() -> None:
-    """Make stdout write an escape for a character that its encoding lacks, as stderr does; else printing raises."""
+    """Make stdout write an escape for a character that its encoding lacks, as stderr does; printing would raise."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors=UNENCODABLE)
 
@@ -74,7 +74,7 @@ def _null(descriptor: int, mode: StreamMode) -> TextIO:
     if opened != descriptor:
         os.dup2(opened, descriptor)
         os.close(opened)
-    os.set_inheritable(descriptor, True)  # children have them, too
+    os.set_inheritable(descriptor, True)  # child processes inherit standard streams
     return open(descriptor, mode, encoding="utf-8", closefd=False)
 
 

@@ -1,4 +1,4 @@
-"""The summary of a run, as table and JSON."""
+"""The summary of a run, and its JSON."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.telemetry.counts import Family, LabelValues
 
 ROWS: Final = 12
-"""Lines for one metric: more do not fit a terminal, and /metrics has them all."""
+"""The limit of lines of one metric in a terminal; /metrics has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ _NO_WARNING: Final = frozenset({"filtered", "duplicate", "sampled", "overflow", 
 
 
 _KEPT: Final = {"dead_lettered": "kept as dead letters", "errors_output": "passed to an errors output"}
-"""Where events went that failed and are not lost."""
+"""The destination of failed events that are not lost."""
 
 
 @dataclass(frozen=True, slots=True)

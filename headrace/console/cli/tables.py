@@ -17,8 +17,8 @@ from headrace.console.cli.streams import ExitCode
 from headrace.console.cli.summary import MetricRow, MetricSummary, RunSummary, metric_rows
 from headrace.pipeline.topology.snapshot import StageSnapshot
 
-_UNCUT: Final = 100_000  # columns: no table is as wide
-_USUAL: Final = 80  # columns of a terminal that does not say how many it has
+_UNCUT: Final = 100_000  # columns: wider than any table
+_USUAL: Final = 80  # columns of a terminal of unknown width
 _SHORT: Final = 60  # characters of a long value in a line of a list
 
 
@@ -80,7 +80,7 @@ def time_text(time: datetime | None, missing: str = "") -> str:
 
 
 def print_summary(name: str, file: str, url: str | None, summary: RunSummary) -> None:
-    """Print how a run ended, its stages, and their own metrics."""
+    """Print the end of a run, its stages, and their own metrics."""
     parts: list[RenderableType] = [Text(f"{name}: {summary.status()} ({summary.seconds:.1f} s)")]
     if summary.snapshot is not None:
         stages = summary.snapshot.stages

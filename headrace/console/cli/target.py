@@ -94,7 +94,7 @@ class UnexpectedResponse(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class TargetKind:
-    """What a group of commands works on: the option that replaces the file, its noun in errors, and an example."""
+    """The kind of target of a group of commands: the option that replaces the file, its noun, and an example."""
 
     option: str
     noun: str
@@ -154,8 +154,8 @@ class Target:
     async def store(self, *roles: "Role", imports: bool = False, must_have_jobs: bool = False) -> "AsyncIterator[Jobs]":
         """Open the jobs while the block runs; no job runs here. No error shows the value of a variable.
 
-        `roles` are those of the store that the command needs; see `MissingRole`. With `must_have_jobs` a database that
-        has only tables of other programs is refused, and stays unchanged.
+        The store must have these `roles`; see `MissingRole`. With `must_have_jobs` a database that has only
+        tables of other programs is refused, and stays unchanged.
         """
         from headrace.config.jobs import build_jobs
 

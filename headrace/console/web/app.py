@@ -83,7 +83,7 @@ def with_jobs(
     redactor: Callable[[str], str] = str,
 ) -> Readiness:
     """Return the readiness with the jobs; not ready when their store failed with `error`."""
-    shown = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
+    shown = error if error is None else redactor(error) if is_trusted else "the store fails"
     jobs = {
         "store": "open" if error is None else "failed",
         "error": shown,
@@ -99,8 +99,8 @@ def with_jobs(
 def with_dead_letters(
     result: Readiness, error: str | None, *, is_trusted: bool, redactor: Callable[[str], str] = str
 ) -> Readiness:
-    """Return the same with the store of dead letters: when it cannot be asked, for `error`, it is not ready."""
-    shown = error if error is None else redactor(error) if is_trusted else "the store cannot be asked"
+    """Return the readiness with the dead letters; not ready when their store failed with `error`."""
+    shown = error if error is None else redactor(error) if is_trusted else "the store fails"
     dead_letters = {"store": "open" if error is None else "failed", "error": shown}
     is_ready = result.is_ready and error is None
     return Readiness(is_ready, {**result.body, "ready": is_ready, "dead_letters": dead_letters})
@@ -127,17 +127,17 @@ _WORKING: Final = frozenset({"running", "draining"})
 _INDEX: Final = """\
 headrace {version}: the pipeline {name} is {state}.
 
-/metrics  its numbers, for Prometheus
-/ready    whether every stage does its work
+/metrics  metrics for Prometheus
+/ready    whether every stage works
 /health   whether this process is alive
 
-/api/stages        stages, what they ask of each other, and how to pause and change them
-/api/openapi.json  all that can be asked and said under /api
+/api/stages        the stages: list, pause, resume and change them
+/api/openapi.json  the description of everything under /api
 """
 
-_REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET says what came of it; NAME: {names}\n"
+_REGISTRIES: Final = "\n/api/registry/NAME/KEY  PUT starts the work of a key, GET returns its result; NAME: {names}\n"
 
-_DEAD_LETTERS: Final = "\n/api/dead-letters  events that stages gave up\n"
+_DEAD_LETTERS: Final = "\n/api/dead-letters  events that failed for good\n"
 
 
 class _Answers:

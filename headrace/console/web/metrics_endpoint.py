@@ -27,10 +27,10 @@ TEXT: Final = "text/plain"
 _BUILD: Final = {"version": __version__, "python": platform.python_version()}
 
 UNITS: Final = ("seconds", "bytes")
-"""Units that OpenMetrics states in a line of its own."""
+"""Units that OpenMetrics names on a line of their own."""
 
 GZIP_LEVEL: Final = 1
-"""The fastest level: a text of metrics repeats itself, and still shrinks to about a tenth."""
+"""The fastest level: metrics are repetitive, and still shrink to about a tenth."""
 
 
 @dataclass(frozen=True, slots=True)

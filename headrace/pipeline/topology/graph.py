@@ -117,6 +117,21 @@ def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
     return []
 
 
+def upstream(name: str, producers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a stage and all stages from which events come to it, directly or through others.
+
+    >>> upstream("sink", {"source": [], "sink": ["middle"], "middle": ["source"]})
+    ['sink', 'middle', 'source']
+    """
+    found, rest = {name: None}, [name]
+    while rest:
+        for producer in producers.get(rest.pop(), ()):
+            if producer not in found:
+                found[producer] = None
+                rest.append(producer)
+    return list(found)
+
+
 def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the names so that every stage comes after all to which it subscribes. The graph has no circle.
 

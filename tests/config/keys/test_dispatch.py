@@ -75,7 +75,7 @@ SUBSCRIPTIONS = [
         "{stage: a, selector: event}",
         "misplaced-key",
         45,
-        "a selector picks from what is broadcast, and a has",
+        "a selector picks from broadcast events, and a has",
     ),
     ("broadcast", "{stage: a, weight: 2}", "misplaced-key", 45, "a weight is for a weighted dispatcher, and a has"),
     ("{type: weighted}", "{stage: a, partition: 2}", "misplaced-key", 45, "a partition is for a partition dispatcher"),

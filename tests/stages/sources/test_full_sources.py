@@ -228,7 +228,7 @@ def test_a_tick_waits_while_the_buffer_is_full_and_makes_up_for_nothing() -> Non
         *[
             (
                 f"a: {{type: filter, where: 'True', subscribe_to: s, buffer: {{{key}}}}}",
-                "only a source is held up or told",
+                "only a source has to wait",
             )
             for key in ("when_full: block", "when_full: error", "max_bytes: 1MiB")
         ],

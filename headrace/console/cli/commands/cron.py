@@ -43,9 +43,7 @@ async def run_cron(target: Target, *, as_json: bool) -> ExitCode:
     return print_inserted(inserted, as_json=as_json)
 
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="List what is enqueued by the clock, and enqueue it at once."
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List the cron entries, and enqueue their jobs now.")
 
 
 @app.command("list")

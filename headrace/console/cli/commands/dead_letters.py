@@ -46,7 +46,7 @@ class DeadLetterSelectionOptions:
         return not (self.stages or self.errors or self.older or self.is_all)
 
     def filter(self, pipeline: str | None, ids: Iterable[int] = ()) -> DeadLetterFilter:
-        """Return the same as a filter, for one pipeline alone if it is named. Raises `UsageError`."""
+        """Return the selection as a filter, for one pipeline if it is named. Raises `UsageError`."""
         return DeadLetterFilter(
             ids=frozenset(ids) or None,
             pipeline=pipeline,
@@ -150,7 +150,7 @@ class NoDeadLetter(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list."""
+    """The page of a list."""
 
     limit: int
     before_id: int | None
@@ -284,7 +284,7 @@ DeadLettersChanged = Annotated[
 Errors = Annotated[
     list[str] | None, typer.Option("--error", help="Only errors of this class, as in ValueError.", metavar="CLASS")
 ]
-Older = Annotated[str | None, typer.Option(help="Only what failed longer ago than that, as in 1h.", metavar="TIME")]
+Older = Annotated[str | None, typer.Option(help="Only letters that failed longer ago, as in 1h.", metavar="TIME")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 
 app = typer.Typer(
@@ -301,13 +301,13 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     error: Errors = None,
     older: Older = None,
     waiting: Annotated[bool, typer.Option("--waiting", help="Only letters that wait to be replayed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The limit of the list.", metavar="COUNT")] = 50,
     before: Annotated[
-        int | None, typer.Option(help="Only letters before this number: the next page.", metavar="NUMBER")
+        int | None, typer.Option(help="Only letters before this number, for the next page.", metavar="NUMBER")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List dead letters, the newest first: headrace dead-letters list FILE."""
+    """List dead letters, newest first: headrace dead-letters list FILE."""
     selection = _selection(stage, error, older)
     page = Page(limit, before, only_waiting=waiting)
     run_command(
@@ -320,7 +320,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show whole dead letters, the traceback too: headrace dead-letters show FILE NUMBER..."""
+    """Show whole dead letters, with their tracebacks: headrace dead-letters show FILE NUMBER..."""
     run_command(lambda: show_dead_letters(Target.of(DEAD_LETTERS, arguments, store), as_json=as_json), as_json=as_json)
 
 
@@ -333,14 +333,14 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
     error: Errors = None,
     older: Older = None,
     every: All = False,
-    rate: Annotated[str | None, typer.Option(help="At most so many, as in 100/s.", metavar="RATE")] = None,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Take letters off the replay.")] = False,
+    rate: Annotated[str | None, typer.Option(help="The limit of replays, as in 100/s.", metavar="RATE")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the replay of letters.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters into the stages where they failed again: headrace dead-letters replay FILE NUMBER...
 
-    A filter may take the place of the numbers. A running pipeline replays them at once, any other in its next run.
+    A filter may replace the numbers. A running pipeline replays them at once, any other in its next run.
     """
     selection = _selection(stage, error, older, every=every)
     run_command(

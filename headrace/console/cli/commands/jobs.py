@@ -24,12 +24,12 @@ from headrace.jobs.rules.limits import NAME, is_name
 from headrace.units import UnitError, parse_duration
 
 _ARGUMENT: Final = "args."
-"""With what a word begins that asks for an argument of jobs, as in args.region=eu."""
+"""The prefix of a command-line argument that selects jobs by their args, as in args.region=eu."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The options that select jobs; an empty one selects nothing by itself."""
+    """The options that select jobs; an empty one selects none by itself."""
 
     states: Sequence[str] = ()
     queues: Sequence[str] = ()
@@ -39,11 +39,11 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was said."""
+        """Whether no option is given."""
         return not (self.states or self.queues or self.workers or self.tags or self.args)
 
     def with_arguments(self, arguments: Sequence[str]) -> tuple["Selection", tuple[str, ...]]:
-        """Return the same with what words such as args.region=eu ask for, and the other words. Raises `UsageError`."""
+        """Return the selection with arguments such as args.region=eu, and the other arguments. Raises `UsageError`."""
         asked = [argument for argument in arguments if argument.startswith(_ARGUMENT)]
         for argument in asked:
             name, sign, _ = argument.removeprefix(_ARGUMENT).partition("=")
@@ -53,7 +53,7 @@ class Selection:
         return replace(self, args=args), tuple(argument for argument in arguments if argument not in asked)
 
     def filter(self, ids: Iterable[int] = (), before_id: int | None = None) -> JobFilter:
-        """Return the same as a filter. Raises `UsageError`."""
+        """Return the selection as a filter. Raises `UsageError`."""
         numbers = frozenset(ids)
         return JobFilter(
             ids=numbers or None,
@@ -67,7 +67,7 @@ class Selection:
 
 
 def named_values(where: str, arguments: Sequence[str]) -> dict[str, object]:
-    """Return `name=value` words as values: JSON where it is some, and text otherwise. Raises `UsageError`."""
+    """Return the values of `name=value` arguments: JSON where it parses, and text otherwise. Raises `UsageError`."""
     found: dict[str, object] = {}
     for argument in arguments:
         name, sign, text = argument.partition("=")
@@ -98,7 +98,7 @@ def _scalar(path: str, value: object) -> Scalar:
 
 
 def job_table(jobs: Sequence[Job]) -> Table:
-    """Return a line for each job."""
+    """Return a table with a line for each job."""
     rows = [
         (
             job.id,
@@ -117,7 +117,7 @@ def job_table(jobs: Sequence[Job]) -> Table:
 
 
 def last_error(job: Job) -> str:
-    """Return the line of a job's last error that names what was raised: the first, or the first below the traceback."""
+    """Return the line of a job's last error that names the error: the first, or the first after the traceback."""
     lines = job.errors[-1].error.splitlines() if job.errors else []
     if lines and lines[0].startswith("Traceback "):
         frames = [index for index, line in enumerate(lines) if line.startswith("  ")]
@@ -172,13 +172,13 @@ JobChange = Callable[[AdvancerStore, JobFilter], Awaitable[list[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A change of many jobs: how it is said, and how it is done."""
+    """A change of jobs: its name in sentences, and its function."""
 
     name: str
     past: str
     change: JobChange
     left_out: frozenset[JobState] = frozenset()
-    """States that a filter means only where `--state` names them."""
+    """States that a filter selects only where `--state` names them."""
 
 
 VERBS = {
@@ -191,7 +191,7 @@ VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class EnqueueOptions:
-    """The options of `jobs enqueue`, beside the worker and its arguments."""
+    """The options of `jobs enqueue`, besides the worker and its arguments."""
 
     queue: str | None = None
     delay: str | None = None
@@ -350,7 +350,7 @@ Workers = Annotated[list[str] | None, typer.Option("--worker", help="Only jobs o
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Only jobs with this tag.", metavar="TAG")]
 Args = Annotated[
     list[str] | None,
-    typer.Option("--args", help="The same as args.customer.id=7: customer.id=7.", metavar="NAME=VALUE"),
+    typer.Option("--args", help="Only jobs with this argument: customer.id=7.", metavar="NAME=VALUE"),
 ]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, show, enqueue and change jobs.")
@@ -366,13 +366,13 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     worker: Workers = None,
     tag: Tags = None,
     args: Args = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.", metavar="COUNT")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The limit of the list.", metavar="COUNT")] = 50,
     before: Annotated[
-        int | None, typer.Option(help="Only jobs before this number: the next page.", metavar="NUMBER")
+        int | None, typer.Option(help="Only jobs before this number, for the next page.", metavar="NUMBER")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs, the newest first: headrace jobs list FILE."""
+    """List jobs, newest first: headrace jobs list FILE."""
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
     run_command(
         lambda: list_jobs(Target.of(JOBS, arguments, store), selection, limit, before, as_json=as_json),
@@ -382,7 +382,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 
 @app.command()
 def show(arguments: ShownJobs = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show all there is about jobs: headrace jobs show FILE NUMBER..."""
+    """Show everything about jobs: headrace jobs show FILE NUMBER..."""
     run_command(lambda: show_jobs(Target.of(JOBS, arguments, store), as_json=as_json), as_json=as_json)
 
 
@@ -391,8 +391,10 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
     arguments: New = None,
     *,
     store: StoreOption = None,
-    queue: Annotated[str | None, typer.Option(help="The queue; the worker's without.", metavar="QUEUE")] = None,
-    delay: Annotated[str | None, typer.Option("--in", help="How long it waits, as in 10m.", metavar="TIME")] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="The queue; by default that of the worker.", metavar="QUEUE")
+    ] = None,
+    delay: Annotated[str | None, typer.Option("--in", help="The delay of the job, as in 10m.", metavar="TIME")] = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="0 is the most urgent.", metavar="0-9")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be given again.", metavar="TAG")] = None,
     as_json: JsonOption = False,
@@ -406,7 +408,7 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
 
 
 def _change(name: str, text: str) -> None:
-    """Add a command that changes jobs: by their numbers, or all that a filter fits."""
+    """Add a command that changes jobs: by number, or by a filter."""
 
     def command(  # noqa: PLR0913 - to typer each option is a parameter
         arguments: JobsChanged = None,
@@ -429,7 +431,7 @@ def _change(name: str, text: str) -> None:
     app.command(name, help=f"{text}: headrace jobs {name} FILE NUMBER..., or by a filter.")(command)
 
 
-_change("retry", "Run jobs again that failed, were cancelled or wait; completed ones with --state completed")
-_change("cancel", "Call off jobs that have not ended, running ones too")
+_change("retry", "Run failed, cancelled or waiting jobs again; completed ones with --state completed")
+_change("cancel", "Cancel jobs that have not ended, running ones too")
 _change("delete", "Delete jobs that do not run")
-_change("run-now", "Make jobs available that wait for their time")
+_change("run-now", "Make scheduled jobs available now")

@@ -35,7 +35,7 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
 
 
 async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
-    """Have queues claim nothing more, or claim again; OS processes that run them apply it within seconds."""
+    """Pause or resume queues; OS processes that run them apply it within seconds."""
     names = target.arguments
     if not names:
         raise UsageError("NAME", "name the queues, as in headrace queues pause shop.yaml default")
@@ -129,7 +129,7 @@ def list_(arguments: TargetArguments = None, *, store: StoreOption = None, as_js
 
 @app.command()
 def pause(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Claim nothing more of queues, in all processes: headrace queues pause FILE NAME..."""
+    """Stop claiming jobs of queues, in all OS processes: headrace queues pause FILE NAME..."""
     run_command(
         lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=True, as_json=as_json), as_json=as_json
     )
@@ -137,7 +137,7 @@ def pause(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_
 
 @app.command()
 def resume(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Claim again: headrace queues resume FILE NAME..."""
+    """Claim jobs of queues again: headrace queues resume FILE NAME..."""
     run_command(
         lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=False, as_json=as_json), as_json=as_json
     )
@@ -145,5 +145,8 @@ def resume(arguments: QueueNameArgument = None, *, store: StoreOption = None, as
 
 @app.command()
 def scale(arguments: Scaled = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Run so many at a time in each process: headrace queues scale FILE NAME LIMIT; without one, as the config says."""
+    """Set how many jobs each OS process runs at a time: headrace queues scale FILE NAME LIMIT.
+
+    Without LIMIT the limit of the config applies again.
+    """
     run_command(lambda: scale_queue(Target.of(JOBS, arguments, store), as_json=as_json), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`headrace run`; it ends the OS process where threads, which cannot be cancelled, would keep it alive."""
+"""`headrace run`: runs a config file, and ends the OS process even if threads would keep it alive."""
 
 import asyncio
 import logging
@@ -77,7 +77,7 @@ class ExitBound:
 
 
 def name_running(jobs: "Sequence[Job]") -> bool:
-    """Log the jobs that still run in threads; return whether there are any, and the OS process must be ended."""
+    """Log the jobs that still run in threads; return whether there are any, so that the OS process must be ended."""
     if jobs:
         names = ", ".join(f"{job.id} ({job.worker})" for job in jobs)
         LOG.error("the process ends while jobs run in threads; they run again, at the cost of no attempt: %s", names)
@@ -112,7 +112,7 @@ class RunOptions:
 def run_file(options: RunOptions) -> ExitCode:
     """Run the pipeline of a config file; return the exit code.
 
-    It is 2 where events would be printed between the JSON document, or its file cannot be written.
+    It is 2 where events would be printed between the JSON document, or where its file cannot be written.
     """
     try:
         _check_json_file(options.json_file)
@@ -268,14 +268,14 @@ _ONE_LEVEL: Final = "--verbose and --quiet exclude each other"
 
 
 class LogFormatOption(StrEnum):
-    """How log records are written."""
+    """The format of log records."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """From which level on log records are written."""
+    """The lowest level of log records that are written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -294,13 +294,13 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         float | None,
         typer.Option(
             min=0.0,
-            help="How long a drain may take before the rest is stopped.",
+            help="The time limit of a drain; then the rest is stopped.",
             show_default="30",
             metavar="SECONDS",
         ),
     ] = None,
     forever: Annotated[
-        bool, typer.Option("--forever", help="Go on when nothing is left to do, until a signal ends it.")
+        bool, typer.Option("--forever", help="Continue when nothing is left to do, until a signal ends it.")
     ] = False,
     progress: Annotated[
         bool | None,
@@ -314,14 +314,14 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         bool | None,
         typer.Option(
             "--summary/--no-summary",
-            help="End with a table of what went through.",
+            help="End with a table of the stages and their counts.",
             show_default="on a terminal",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON document on stdout.")] = False,
     json_file: Annotated[
         str | None,
-        typer.Option(help="Write that document to a file: for runs whose stages write to stdout.", metavar="FILE"),
+        typer.Option(help="Write that document to a file, for runs whose stages write to stdout.", metavar="FILE"),
     ] = None,
     log_level: Annotated[
         LogLevel | None,
@@ -345,17 +345,17 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
     ] = False,
     color: ColorOption = Color.AUTO,  # noqa: ARG001 - its callback has set it
 ) -> None:
-    """Run what a config file describes, until it ends.
+    """Run a config file until it ends.
 
     It ends when all stages have completed, and no job is available or executing.
-    SIGTERM, SIGINT and a lost terminal drain it: sources take in nothing more,
-    and the work under way is finished. A second signal ends it at once.
+    SIGTERM, SIGINT and a lost terminal drain it: sources stop, and the work
+    in progress is finished. A second signal ends it at once.
 
     One run is one file, so that each pipeline has its own exit code, signals
     and listener: start a command for each file. `headrace validate a.yaml b.yaml`
     checks that the files go together.
 
-    Exit codes: 0 fine, 1 the run failed or not all went through, 2 usage,
+    Exit codes: 0 fine, 1 the run failed or lost events, 2 usage,
     78 the config is wrong.
     """
     if len(file) != 1:

@@ -44,7 +44,7 @@ def check_files(files: Sequence[str], *, imports: bool, as_json: bool, is_quiet:
 
 
 def as_text(config: Config) -> str:
-    """Return a line for the file, each stage with its edges, each metric, and the guarantee of each path."""
+    """Return the description of a config: its stages with their edges and metrics, and the guarantee of each path."""
     where = "does not listen" if config.listen is None else f"listens on {config.listen.address}"
     lines = [f"{config.file}: fine. The pipeline {config.name} {where} and has {len(config.stages)} stages:"]
     names = max((len(stage.name) for stage in config.stages), default=0)
@@ -176,7 +176,7 @@ app = typer.Typer(add_completion=False)
 def schema(
     *,
     as_json: Annotated[  # noqa: ARG001 - all commands take it, and this one has no other form
-        bool, typer.Option("--json", help="Accepted, as everywhere: the schema is JSON anyway.")
+        bool, typer.Option("--json", help="Accepted, as for all commands; the schema is JSON anyway.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of config files, with every installed stage type.
@@ -191,7 +191,7 @@ def schema(
 
 @app.command()
 def validate(
-    files: Annotated[list[str], typer.Argument(help="Config files, which are to run side by side.", metavar="FILE...")],
+    files: Annotated[list[str], typer.Argument(help="Config files that run side by side.", metavar="FILE...")],
     *,
     imports: Annotated[
         bool, typer.Option("--import/--no-import", help="Import the Python functions and classes that the files name.")
@@ -202,7 +202,6 @@ def validate(
 ) -> None:
     """Check config files, each alone and against each other.
 
-    Names every stage and edge when all is fine; otherwise says everything
-    that is wrong, and exits with 78.
+    Prints every stage and edge when all files are fine; otherwise prints all findings and exits with 78.
     """
     raise typer.Exit(check_files(files, imports=imports, as_json=as_json, is_quiet=quiet))

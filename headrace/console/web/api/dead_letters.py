@@ -30,16 +30,16 @@ from headrace.stages.options import DurationField, Options, RateField
 PATH: Final = "/api/dead-letters"
 
 BODY_BYTES: Final = 64 * 1024
-"""Some thousand numbers; a larger selection uses the other fields."""
+"""Room for some thousand numbers; a larger selection uses the other fields."""
 
 _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{\"stages\": [\"price\"]}'"
 
 _REJECTIONS: Final = {
-    404: "The pipeline keeps no dead letters.",
-    503: "The run has not begun, or is over; or the store cannot be asked.",
+    404: "The pipeline stores no dead letters.",
+    503: "The run has not started, or has ended; or the store fails.",
 }
 
-_BAD_VALUES: Final = {422: "A word is wrong, or there is none of that name."}
+_BAD_VALUES: Final = {422: "A key or a value is wrong."}
 
 W = TypeVar("W", bound="DeadLetterSelection")
 
@@ -48,10 +48,10 @@ class DeadLetterSelection(Options):
     """Selects the dead letters of a change: every given field must match, or `all`."""
 
     ids: frozenset[int] | None = Field(default=None, description="Their numbers.")
-    stages: frozenset[str] | None = Field(default=None, description="Where they failed.")
+    stages: frozenset[str] | None = Field(default=None, description="The stages where they failed.")
     errors: frozenset[str] | None = Field(default=None, description="The classes of their errors.")
-    older: DurationField | None = Field(default=None, description="What failed longer ago than that, as in 1h.")
-    all: bool = Field(default=False, description="All of them, where nothing else is said.")
+    older: DurationField | None = Field(default=None, description="Only letters that failed longer ago, as in 1h.")
+    all: bool = Field(default=False, description="All letters, if no other field is given.")
 
     @property
     def is_empty(self) -> bool:
@@ -62,22 +62,22 @@ class DeadLetterSelection(Options):
 class ReplayRequest(DeadLetterSelection):
     """The dead letters to replay, and how many a second."""
 
-    rate: RateField | None = Field(default=None, description="At most so many, as in 100/s.")
+    rate: RateField | None = Field(default=None, description="The limit of replays, as in 100/s.")
 
 
 class ListQuery(Options):
     """The query of a list of dead letters, newest first."""
 
-    stage: frozenset[str] | None = Field(default=None, description="Where they failed; may be given again.")
+    stage: frozenset[str] | None = Field(default=None, description="The stages where they failed; may be given again.")
     error: frozenset[str] | None = Field(default=None, description="The classes of their errors; may be given again.")
-    older: DurationField | None = Field(default=None, description="What failed longer ago than that, as in 1h.")
+    older: DurationField | None = Field(default=None, description="Only letters that failed longer ago, as in 1h.")
     waiting: bool | None = Field(default=None, description="Whether they wait to be replayed.")
-    limit: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="How many at most.")
-    before: int | None = Field(default=None, description="Only letters before this number: the next page.")
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="The limit of the list.")
+    before: int | None = Field(default=None, description="Only letters before this number, for the next page.")
 
 
 class DeadLetterApi:
-    """Answers for the dead letters of one pipeline; those of others in the same store are not shown."""
+    """The endpoints for the dead letters of one pipeline; other pipelines in the same store are not shown."""
 
     def __init__(self, topology: Topology, redactor: Callable[[str], str]) -> None:
         self._topology = topology
@@ -91,7 +91,7 @@ class DeadLetterApi:
                 method="GET",
                 path=PATH,
                 handler=self.list,
-                summary="List dead letters, the newest first, without their tracebacks.",
+                summary="List dead letters, newest first, without their tracebacks.",
                 query=ListQuery,
                 answers={200: ResponseSpec("A page of letters.", (DeadLetterList,))},
                 rejections=_REJECTIONS | _BAD_VALUES,
@@ -101,13 +101,13 @@ class DeadLetterApi:
                 method="GET",
                 path=f"{PATH}/{{number:int}}",
                 handler=self.show,
-                summary="Show all there is about one letter.",
+                summary="Show one whole letter.",
                 path_descriptions={"number": "The letter's `id`."},
                 answers={200: ResponseSpec("The letter.", (DeadLetterModel,))},
-                rejections=_REJECTIONS | {404: "There is no such letter, or the pipeline keeps none."},
+                rejections=_REJECTIONS | {404: "There is no such letter, or the pipeline stores none."},
             ),
-            _change("replay", self.replay, "Have letters go again into the stages where they failed.", ReplayRequest),
-            _change("cancel", self.cancel, "Have letters not replayed that wait for it.", DeadLetterSelection),
+            _change("replay", self.replay, "Replay letters into the stages where they failed.", ReplayRequest),
+            _change("cancel", self.cancel, "Cancel the replay of letters that wait for it.", DeadLetterSelection),
             _change("drop", self.drop, "Delete letters for good.", DeadLetterSelection),
         )
 
@@ -229,7 +229,7 @@ def _change(
         handler=handler,
         summary=summary,
         body=body,
-        answers={200: ResponseSpec("How many letters were changed.", (ChangedModel,))},
+        answers={200: ResponseSpec("The count of changed letters.", (ChangedModel,))},
         rejections=_REJECTIONS | _BAD_VALUES,
     )
 
@@ -248,13 +248,13 @@ async def _selection(request: Request, model: type[W]) -> W:
 
 
 def _query(request: Request) -> dict[str, object]:
-    """Return the query; a key that may be given again is a list."""
+    """Return the query; a repeatable key has a list."""
     given = request.query_params
     return {key: given.getlist(key) if key in {"stage", "error"} else given[key] for key in given}
 
 
 def _ago(seconds: float | None) -> datetime | None:
-    """Return the time so long ago. Raises `ApiError` when there was none yet."""
+    """Return the time `seconds` ago. Raises `ApiError` when it is before the year 1."""
     try:
         return None if seconds is None else utc_now() - timedelta(seconds=seconds)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""One endpoint declared once; the OpenAPI document."""
+"""`Endpoint`, an HTTP method of a path declared once; the OpenAPI document of all endpoints."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def error_response(status: int, why: str) -> Response:
 
 
 def check_json(request: Request, example: str) -> None:
-    """Raise `ApiError` unless the request is sent as JSON, which a page of another origin cannot do unasked."""
+    """Raise `ApiError` unless the request is sent as JSON, which a page of another origin cannot do."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, f"send application/json, as in: {example}")
 
@@ -88,8 +88,8 @@ class ResponseSpec:
 class Endpoint:
     """A method of a path: its handler, its parameters, and each of its responses by status.
 
-    `rejections` are the statuses that have only a sentence (`{"error": ...}`), with the reason; the statuses of the
-    access check and of any wrong body are added by `document`. `path_descriptions` explains the parts of the path.
+    `rejections` are statuses with only a sentence (`{"error": ...}`), each with its reason; `document` adds the
+    statuses of the access check and of wrong bodies. `path_descriptions` explains the parts of the path.
     """
 
     name: str
@@ -132,7 +132,7 @@ OpenApiSchema = dict[str, object]
 _REF: Final = "#/components/schemas/{model}"
 
 _ACCESS: Final[Mapping[int, str]] = {
-    400: "The Host header names nobody.",
+    400: "The Host header is missing or wrong.",
     401: "The listener has a token, and it was not shown.",
     421: "The Host header names another machine.",
 }

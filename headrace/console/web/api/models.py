@@ -13,7 +13,7 @@ from headrace.stages.options import Options
 
 
 class ApiModel(Options):
-    """The keys of a response: all of them, except those with a default, and no others."""
+    """The keys of a response: all are present, except keys with a default, and no others."""
 
 
 class ErrorAnswer(ApiModel):
@@ -63,7 +63,7 @@ class DeadLetterList(ApiModel):
 
 
 class Enqueued(ApiModel):
-    """The job that does the work of a key, and whether it was there before."""
+    """The job that does the work of a key, and whether it existed before."""
 
     job: int
     is_conflict: bool
@@ -92,7 +92,7 @@ class FailedWork(ApiModel):
 
 
 class PendingWork(ApiModel):
-    """The work is under way, or waits."""
+    """The work is in progress, or waits."""
 
     state: Literal["pending"]
     progress: ProgressModel | None
@@ -117,14 +117,14 @@ class OpenApiDocument(Options):
 
 
 MOST: Final = 1_000_000_000
-"""A larger bound is none in practice, and not every language that reads JSON has such numbers."""
+"""The limit of bounds: larger numbers mean no limit, and not every language that reads JSON has them."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST)]
 CountOrNone = Annotated[int, Field(strict=True, ge=0, le=MOST)]
 
 
 class SubscriptionValues(ApiModel):
-    """What a stage asks of a producer; `outstanding` events were asked for and are not handled yet."""
+    """The demand of a stage on a producer; `outstanding` events were requested and are not handled yet."""
 
     producer: str
     max_demand: int
@@ -135,9 +135,10 @@ class SubscriptionValues(ApiModel):
 class StageValues(ApiModel):
     """A stage, its state, and its counts.
 
-    `type` is that of the config, and null where the stage was made in Python. `concurrency` is null where batches are
-    handled one after another, `buffer_limit` where there is no limit, and `buffer_bytes` where bytes are not bounded.
-    `output_of` is the stage that owns this side output, `errors` or `late`, and null for all other stages.
+    `type` is the type in the config, and null where the stage was made in Python. `concurrency` is null where
+    batches are handled one after another, `buffer_limit` where there is no limit, and `buffer_bytes` where there is
+    no limit in bytes. `output_of` is the stage that owns this side output, `errors` or `late`, and null for all
+    other stages.
     """
 
     name: str
@@ -191,7 +192,9 @@ class DemandChange(BaseModel):
     """The new demand bounds on one producer; `min_demand` is half of `max_demand` unless it is given."""
 
     max_demand: Count = Field(description="Events that may be outstanding at a time.")
-    min_demand: CountOrNone | None = Field(default=None, description="At how few more are asked for.")
+    min_demand: CountOrNone | None = Field(
+        default=None, description="The number of outstanding events at which more are requested."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "DemandChange":
@@ -205,9 +208,9 @@ class StageChange(Options):
 
     concurrency: Count | None = Field(default=None, description="Events that are handled at a time.")
     buffer_size: CountOrNone | None = Field(
-        default=None, description="Events that it may buffer; null is no limit. What no longer fits is discarded."
+        default=None, description="Events that it may buffer; null is no limit. Events beyond it are discarded."
     )
-    demand: dict[str, DemandChange] = Field(default={}, description="By producer, how much is asked of it.")
+    demand: dict[str, DemandChange] = Field(default={}, description="The demand on each producer, by its name.")
 
     @property
     def is_resize(self) -> bool:

@@ -1,4 +1,4 @@
-"""Registries over HTTP: PUT starts the work of a key, GET says what came of it."""
+"""Registries over HTTP: PUT starts the work of a key, GET returns its result."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ from headrace.stages.jobs import Called, called_with, encoded
 PATH: Final = "/api/registry/{name}/{key:path}"
 
 BODY_BYTES: Final = 1024
-"""A body says nothing: what is longer is meant for something else."""
+"""The limit of a body, which has no content."""
 
 _STATUS: Final = {"found": 200, "failed": 200, "pending": 202, "not found": 404}
 
@@ -38,7 +38,7 @@ Registries = Mapping[str, JobRegistry[..., object]]
 
 
 class RegistryApi:
-    """Answers for the registries of a run; `takes_in` says whether new work is still taken in."""
+    """The endpoints for the registries of a run; `takes_in` returns whether new work is accepted."""
 
     def __init__(self, registries: Registries, takes_in: Callable[[], bool], redactor: Callable[[str], str]) -> None:
         self._registries = registries
@@ -46,14 +46,14 @@ class RegistryApi:
         self._redactor = redactor
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return what is answered here."""
+        """Return the endpoints of registries."""
         return (
             Endpoint(
                 name="add_key",
                 method="PUT",
                 path=PATH,
                 handler=self.put,
-                summary="Start the work of a key, unless it was started; it is not waited for.",
+                summary="Start the work of a key, unless it was started; do not wait for it.",
                 path_descriptions=_PATH_PARTS,
                 body=Nothing,
                 is_body_needed=False,
@@ -69,19 +69,19 @@ class RegistryApi:
                 method="GET",
                 path=PATH,
                 handler=self.get,
-                summary="Say what is known of a key.",
+                summary="Show the state of a key, and its result.",
                 path_descriptions=_PATH_PARTS,
                 answers={
-                    200: ResponseSpec("The work is over.", (FoundValue, FailedWork)),
-                    202: ResponseSpec("The work is under way, or waits.", (PendingWork,)),
-                    404: ResponseSpec("Nobody has asked for that key.", (NoWork,)),
+                    200: ResponseSpec("The work has ended.", (FoundValue, FailedWork)),
+                    202: ResponseSpec("The work is in progress, or waits.", (PendingWork,)),
+                    404: ResponseSpec("The work of that key was never started.", (NoWork,)),
                 },
                 rejections=_REJECTIONS,
             ),
         )
 
     async def put(self, request: Request) -> Response:
-        """Start the work of a key, unless it was started: 202, or 200 where it was; it is not waited for."""
+        """Start the work of a key: 202, or 200 where it was started before. The response does not wait for its end."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return error_response(
                 415, "send application/json, as in: curl -X PUT -H 'content-type: application/json' -d '{}'"
@@ -94,7 +94,7 @@ class RegistryApi:
         return await self._answered(request, self._add)
 
     async def get(self, request: Request) -> Response:
-        """Say what is known of a key: 200 found or failed, 202 pending, 404 not found; the body has its `state`."""
+        """Return the state of a key: 200 found or failed, 202 pending, 404 not found."""
         return await self._answered(request, self._find)
 
     async def _add(self, registry: JobRegistry[..., object], key: Called) -> Response:

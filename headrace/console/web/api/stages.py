@@ -50,7 +50,7 @@ class StageApi:
                 method="GET",
                 path=PATH,
                 handler=self.list,
-                summary="List the stages, how they stand, and what they ask of others.",
+                summary="List the stages with their state, counts and demand.",
                 answers={200: ResponseSpec("All stages.", (StageList,))},
                 rejections=_NOT_BEGUN,
             ),
@@ -69,7 +69,7 @@ class StageApi:
                 method="POST",
                 path=f"{ONE_PATH}/pause",
                 handler=self.pause,
-                summary="Hand a stage nothing more, until it is resumed; what it is at goes on.",
+                summary="Pause a stage: it gets no new events until it is resumed; work in progress continues.",
                 path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
                 answers=after,
@@ -80,7 +80,7 @@ class StageApi:
                 method="POST",
                 path=f"{ONE_PATH}/resume",
                 handler=self.resume,
-                summary="Have a paused stage go on.",
+                summary="Resume a paused stage.",
                 path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
                 answers=after,
@@ -91,7 +91,7 @@ class StageApi:
                 method="PATCH",
                 path=ONE_PATH,
                 handler=self.change,
-                summary="Change how much a stage handles at a time, buffers and asks for: all of it, or nothing.",
+                summary="Change the concurrency, buffer size and demand of a stage: all of them, or none.",
                 path_descriptions=_PATH_DESCRIPTIONS,
                 body=StageChange,
                 answers=after,
@@ -132,7 +132,7 @@ class StageApi:
         _check(self._stage(request), change)
         try:
             _apply(handle, change)
-        except HeadraceError as error:  # a stage that is still being opened cannot scale yet
+        except HeadraceError as error:  # a stage that still opens cannot scale yet
             raise ApiError(409, self._redactor(str(error))) from error
         return self._response(request)
 

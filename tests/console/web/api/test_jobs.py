@@ -116,7 +116,7 @@ async def test_ready_is_503_while_the_store_fails(tmp_path: Path) -> None:
         stranger = await client.get("/ready")
         friend = await client.get("/ready", headers={"authorization": f"Bearer {TOKEN}"})
     assert (stranger.status_code, friend.status_code) == (503, 503)
-    assert stranger.json()["jobs"]["error"] == "the store cannot be asked"
+    assert stranger.json()["jobs"]["error"] == "the store fails"
     assert "shop.db" in friend.json()["jobs"]["error"]
 
 
