@@ -119,9 +119,8 @@ class RotatedFolder:
         for each in rotated:
             if each.identity in known:
                 known[each.identity].path = each.path
-        is_open = {
-            file.identity for file in open_files if file.descriptor >= 0
-        }  # the inode of a removed file may be reused
+        # The inode of a removed file may be reused.
+        is_open = {file.identity for file in open_files if file.descriptor >= 0}
         found = self._open(
             [each for each in rotated if each.identity not in is_open], [file.head for file in open_files]
         )

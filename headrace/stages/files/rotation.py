@@ -61,9 +61,7 @@ class RotatedLog:
         copy = self._folder.copy_of(file)
         there = file.offset if copy is None else max(file.offset, copy.size)
         if file.size > there:
-            self._report(
-                file.size - there, "%s was cut when %s of it had not been read", file.path, _size(file.size - there)
-            )
+            self._report(file.size - there, "%s was cut when %s of it had not been read", file.path)
         descriptor = file.descriptor
         file.replaced_at = _LONG_AGO
         file.descriptor = -1
@@ -91,20 +89,13 @@ class RotatedLog:
             return
         file.is_over = True
         if file.unread:
-            self._report(
-                file.unread, "%s was rotated and is gone: %s of it had not been read", file.path, _size(file.unread)
-            )
+            self._report(file.unread, "%s was rotated and is gone: %s of it had not been read", file.path)
 
     def report_removed(self) -> None:
         """Report the files that were removed before they were read, and exist only while they are open."""
         for file in self.files:
             if file.unread and (file.is_removed() if file.descriptor >= 0 else not self._is_there(file)):
-                self._report(
-                    file.unread,
-                    "%s was removed, and the run ends before %s of it were read",
-                    file.path,
-                    _size(file.unread),
-                )
+                self._report(file.unread, "%s was removed, and the run ends before %s of it were read", file.path)
 
     def close(self) -> None:
         """Close everything."""
@@ -128,9 +119,8 @@ class RotatedLog:
         was_empty = not last.head
         if not last.check():
             self.cut(last)
-        elif (
-            was_empty and self._folder.has_changed() and last.has_name(self._path)
-        ):  # its content may have been copied and truncated meanwhile
+        elif was_empty and self._folder.has_changed() and last.has_name(self._path):
+            # Its content may have been copied and truncated meanwhile.
             self.files.pop()
             self._append(last)
         return self.files[-1]
@@ -148,7 +138,6 @@ class RotatedLog:
                 "%s was written to when it had been replaced and read to its end: %s are not read; "
                 "have the rotation tell its writer at once",
                 left.path,
-                _size(late),
             )
 
     def _replace(self) -> None:
@@ -163,9 +152,7 @@ class RotatedLog:
                 raise
             last.replaced_at = last.replaced_at or self._clock()  # the rest of it comes first
             return
-        if any(
-            file.identity == other.identity and other.descriptor >= 0 for other in self.files
-        ):  # it was renamed back
+        if any(file.identity == other.identity and other.descriptor >= 0 for other in self.files):  # renamed back
             file.close()
             return
         if last is not None:
@@ -189,12 +176,12 @@ class RotatedLog:
 
     def _extend(self, found: RotatedFile) -> None:
         for path in found.lost:
-            self._report(
-                0,
+            LOG.error(
                 "%s was rotated, and compressed (or made unreadable), before it was read: its lines are lost; "
                 "have the rotation compress files later (delaycompress)",
                 path,
             )
+            self._lose(0)
         for file in found.files:
             file.replaced_at = _LONG_AGO
             self._insert(file)
@@ -225,13 +212,13 @@ class RotatedLog:
         found = self._folder.find(position)
         age = (position.modified_ns, _FIRST, "")
         if found is None:
-            self._report(
-                0,
+            LOG.error(
                 "the file of the checkpoint of %s was removed, compressed or cut: "
-                "what was written to it behind its first %s is lost",
+                "all that was written to it after its first %s is lost",
                 self._path,
                 _size(position.offset),
             )
+            self._lose(0)
         else:
             LOG.info("%s is called %s since its checkpoint, and is read to its end first", self._path, found.path)
             self.files.append(found)
@@ -243,8 +230,8 @@ class RotatedLog:
         for file in self.files:
             file.replaced_at = None if file is self.files[-1] else _LONG_AGO
 
-    def _report(self, lost: int, text: str, *values: object) -> None:
-        LOG.error(text, *values)
+    def _report(self, lost: int, text: str, path: str) -> None:
+        LOG.error(text, path, _size(lost))
         self._lose(lost)
 
 

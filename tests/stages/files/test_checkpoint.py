@@ -202,7 +202,7 @@ async def test_a_file_that_is_gone_since_its_checkpoint_fails_the_run(
     sink = Keeps()
     outcome = await followed.run(sink, lambda: sink.seen == [3])
     assert (outcome.is_fine, outcome.input_lost) == (False, {"files": 1, "bytes": 0})
-    assert "was removed, compressed or cut: what was written to it behind its first 6 bytes is lost" in caplog.text
+    assert "was removed, compressed or cut: all that was written to it after its first 6 bytes is lost" in caplog.text
 
 
 @pytest.mark.asyncio
@@ -213,7 +213,7 @@ async def test_a_file_that_was_cut_and_has_grown_again_is_read_from_its_beginnin
     assert await followed.seen(3) == [0, 1, 2]
     followed.path.write_text("100\n200\n300\n")
     assert await followed.seen(3) == [100, 200, 300]
-    assert "was removed, compressed or cut: what was written to it behind its first 6 bytes is lost" in caplog.text
+    assert "was removed, compressed or cut: all that was written to it after its first 6 bytes is lost" in caplog.text
 
 
 @pytest.mark.asyncio
