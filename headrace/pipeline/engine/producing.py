@@ -46,7 +46,6 @@ class ProducerStep(Step):
         producer, process = cast("Producer[object]", callbacks), self.process
         runtime = ProducerRuntime(process.counts, process.processing, process)
         producer._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class
-        self.output.format_discarded = producer.format_discarded
         self._handle_demand: Callable[[int], object] = producer.handle_demand
 
     @override
@@ -200,7 +199,6 @@ class ProducerConsumerStep(Step):
     @override
     def bound(self, callbacks: Stage) -> None:
         stage, process = cast("ProducerConsumer[object, object]", callbacks), self.process
-        self.output.format_discarded = stage.format_discarded
         self._handle_events: EventHandler = process.handling(stage)
         runtime = ProducerConsumerRuntime(process.counts, process.processing, process, process, process.side_outputs)
         stage._runtime = runtime  # noqa: SLF001 - the runtime stands behind the base class

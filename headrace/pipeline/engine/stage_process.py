@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from typing_extensions import override
 
@@ -14,7 +14,7 @@ from headrace.otp.process.process import ExitReason, Process, ProcessStatus
 from headrace.otp.scheduler import BLOCKED, HANDLED, IDLE, MORE, Scheduler
 from headrace.pipeline.demand.ledger import Ledger
 from headrace.pipeline.engine.processing import Processing, processing_of
-from headrace.pipeline.engine.subscribing import Step, SubscribingProcess
+from headrace.pipeline.engine.subscribing import Step, Subscribe, SubscribingProcess, subscribes_alone
 from headrace.pipeline.engine.units import EventHandler
 from headrace.pipeline.failure import PLAIN_FAILURE
 from headrace.pipeline.flow.counts import StageCounts
@@ -23,10 +23,14 @@ from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.side_outputs import SideOutputs
 from headrace.pipeline.message import add_pending, as_messages
 from headrace.pipeline.stage.callbacks import HandlingStage
-from headrace.pipeline.stage.producer import Inbox
+from headrace.pipeline.stage.producer import Inbox, Producer
+from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
 from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 from headrace.telemetry.events import LOG
+
+Emitting = Producer[object] | ProducerConsumer[object, object]
+"""A stage that emits events."""
 
 BATCH_STOP: Final = ("headrace", "stage", "batch", "stop")
 """The telemetry event of a handled batch, with its `duration_seconds`, its `count` of events and its `stage`."""
@@ -54,9 +58,19 @@ class StageProcess(SubscribingProcess):
         "side_outputs",
     )
 
-    def __init__(self, factory: Callable[[], Stage], scheduler: Scheduler, counts: StageCounts, step: Step) -> None:
-        super().__init__(factory, scheduler, counts, step)
+    def __init__(
+        self,
+        factory: Callable[[], Stage],
+        scheduler: Scheduler,
+        counts: StageCounts,
+        step: Step,
+        subscriber: Subscribe = subscribes_alone,
+    ) -> None:
+        """`subscriber` subscribes the stage to others while it runs."""
+        super().__init__(factory, scheduler, counts, step, subscriber)
         step.attach(self)
+        if self.output is not None:
+            self.output.attach(self)
         self._ingress = Ingress(self._output, self.offer, self.owed, scheduler.loop)
         self.ingress = None if self.output is None else self._ingress
         self.ledger = Ledger()
@@ -109,8 +123,6 @@ class StageProcess(SubscribingProcess):
     def bound(self, callbacks: Stage) -> None:
         super().bound(callbacks)
         if self.output is not None:
-            self.output.on_info = self.on_info
-            self.output.safe_dispatcher.failed = self.dispatcher_failed
             self.output.safe_dispatcher.is_failing = False
         if self.input is None:
             self.is_completing = False
@@ -325,6 +337,10 @@ class StageProcess(SubscribingProcess):
             self.output.info(message)
         else:
             self.input.info(partial(self.output.info, message))
+
+    def format_discarded(self, count: int) -> bool:
+        """Return whether to log that the buffer could not keep `count` events, which the callbacks decide."""
+        return self.callbacks is None or cast("Emitting", self.callbacks).format_discarded(count)
 
     def dispatcher_failed(self, error: BaseException) -> None:
         """Crash with the dispatcher's error, in a turn of its own; where the stage ends anyway, log it."""

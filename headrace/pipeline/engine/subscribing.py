@@ -41,12 +41,9 @@ Subscribe = Callable[[str, SubscribeTo | str, Subscription | None], Subscription
 """Subscribes the stage of that name to another one. A subscription that is given is replaced."""
 
 
-def _subscribes_alone(name: str, _: SubscribeTo | str, __: Subscription | None) -> SubscriptionHandle:
+def subscribes_alone(name: str, _: SubscribeTo | str, __: Subscription | None) -> SubscriptionHandle:
+    """Raise `NoProcess`: a process without a topology finds no other stage."""
     raise NoProcess(name)
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 @dataclass(slots=True, eq=False)
@@ -144,6 +141,7 @@ class SubscribingProcess(Process[Stage]):
         "_replacement",
         "_resumption",
         "_slow_callback_advice",
+        "_subscriber",
         "counts",
         "input",
         "is_completing",
@@ -151,11 +149,12 @@ class SubscribingProcess(Process[Stage]):
         "notices",
         "output",
         "step",
-        "subscriber",
         "unfed",
     )
 
-    def __init__(self, factory: Callable[[], Stage], scheduler: Scheduler, counts: StageCounts, step: Step) -> None:
+    def __init__(
+        self, factory: Callable[[], Stage], scheduler: Scheduler, counts: StageCounts, step: Step, subscriber: Subscribe
+    ) -> None:
         super().__init__(counts.stage, factory, scheduler)
         self.counts = counts
         self.step = step
@@ -166,7 +165,7 @@ class SubscribingProcess(Process[Stage]):
         self._output = cast("StageOutput", step.output)
         self.is_paused = False
         self.notices: deque[Callable[[], None]] = deque()
-        self.subscriber: Subscribe = _subscribes_alone
+        self._subscriber = subscriber
         self._slow_callback_advice = SLOW_CALLBACK_ADVICE
         self.unfed: set[str] = set()
         """The names of stages that subscribe to nothing for now, and may subscribe again."""
@@ -198,11 +197,11 @@ class SubscribingProcess(Process[Stage]):
 
     def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage of the same topology, or anew to the same one."""
-        return self.subscriber(self.name, to, None)
+        return self._subscriber(self.name, to, None)
 
     def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> SubscriptionHandle:
         """Subscribe to another stage, or anew to the same one, in the place of a subscription."""
-        return self.subscriber(self.name, to, replaced)
+        return self._subscriber(self.name, to, replaced)
 
     def pause(self) -> None:
         """Give the callbacks no more events and no more demand. Work in progress continues."""

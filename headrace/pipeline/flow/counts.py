@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 from headrace.errors import class_and_message, message_of
 from headrace.errors.root import origin
@@ -67,8 +67,13 @@ class ConnectionStatus:
 ERROR_TYPES_LIMIT: Final = 20
 """How many exception classes a stage counts by name; all further ones are `other`."""
 
-UndeliveredHandler = Callable[[Sequence[object], str], None]
-"""Called with events that were taken in and go no further, and with the reason."""
+
+class UndeliveredHandler(Protocol):
+    """Receives events that go no further, because of a crash or the end of the run."""
+
+    def undelivered(self, counts: "StageCounts", events: Sequence[object], reason: str, *, is_output: bool) -> None:
+        """Called with events that a stage had received, or had emitted (`is_output`)."""
+
 
 _LEFT: Final = frozenset({"crash", "cancelled"})
 
@@ -80,14 +85,13 @@ class StageCounts:
         "_has_logged_overflow",
         "_has_logged_store",
         "_logged",
+        "_undelivered",
         "connections",
         "dead_lettered",
         "discarded",
         "errors",
         "failed",
         "families",
-        "keep_left",
-        "keep_outputs",
         "lost",
         "redelivered",
         "stage",
@@ -99,6 +103,7 @@ class StageCounts:
         known_discards: tuple[str, ...] = (),
         metric_names: MetricNames | None = None,
         known_losses: tuple[str, ...] = (),
+        undelivered: UndeliveredHandler | None = None,
     ) -> None:
         self.stage = stage
         self.discarded: dict[str, int] = dict.fromkeys((*known_discards, "overflow", "error", "crash", "cancelled"), 0)
@@ -109,8 +114,7 @@ class StageCounts:
         self.dead_lettered = 0
         self.families = Families(stage, metric_names)
         self.connections: dict[str, ConnectionStatus] = {}
-        self.keep_left: UndeliveredHandler | None = None
-        self.keep_outputs: UndeliveredHandler | None = None
+        self._undelivered = undelivered
         self._logged: dict[int, set[str]] = {logging.WARNING: set(), logging.ERROR: set()}
         self._has_logged_overflow = False
         self._has_logged_store = False
@@ -127,19 +131,19 @@ class StageCounts:
                 self.log_overflow()
 
     def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
-        """Count events that go no further; pass them on where a crash or the end of the run has left them over.
+        """Count received events that go no further, and report those that a crash or the end of the run left behind.
 
-        `count` says how many they were, where callbacks may have changed their list since.
+        `count` is their number, where callbacks may have changed the list since.
         """
         self.discard(len(events) if count is None else count, reason)
-        if self.keep_left is not None and events and reason in _LEFT:
-            self.keep_left(events, reason)
+        if self._undelivered is not None and events and reason in _LEFT:
+            self._undelivered.undelivered(self, events, reason, is_output=False)
 
     def leave_outputs(self, events: Sequence[object], reason: str) -> None:
-        """Count outputs that go no further; pass them on where a crash or the end of the run has left them over."""
+        """Count emitted events that go no further, and report those that a crash or the end of the run left behind."""
         self.discard(len(events), reason)
-        if self.keep_outputs is not None and events and reason in _LEFT:
-            self.keep_outputs(events, reason)
+        if self._undelivered is not None and events and reason in _LEFT:
+            self._undelivered.undelivered(self, events, reason, is_output=True)
 
     def log_overflow(self) -> None:
         """Log once that the buffer is full."""

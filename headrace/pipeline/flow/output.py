@@ -79,31 +79,41 @@ DemandMode = Literal["forward", "accumulate"]
 """Whether a stage takes demand as it comes, or holds asks and events for later (GenStage's `demand`)."""
 
 
+class OutputOwner(Protocol):
+    """The process behind a stage's output."""
+
+    def on_info(self, message: object) -> None:
+        """Called with a message whose marker is due."""
+
+    def dispatcher_failed(self, error: BaseException) -> None:
+        """Called when the dispatcher raised."""
+
+    def format_discarded(self, count: int) -> bool:
+        """Called with the number of events that the buffer could not keep; return whether to log it."""
+
+
 class StageOutput:
     """The events that a producer or producer-consumer has emitted, and the subscriptions to it.
 
-    With one plain subscriber there is nothing to choose, and the dispatcher is not asked: `single` is that subscriber.
-    While the stage accumulates, another dispatcher stands in for it, and there is no `single`.
+    With one plain subscriber there is nothing to choose, and the dispatcher is not called: `single` is that subscriber.
+    While the stage accumulates, another dispatcher takes its place, and there is no `single`.
 
-    The stage's process gives `on_info`, to which messages go whose marker is due, and `format_discarded`, which
-    gets the number of events that the buffer could not keep, and returns whether to log it.
-
-    Events that the buffer cannot keep are discarded; with `overflow_fails` they fail. `is_lossy` says that this was
-    asked for, so that no sender is refused instead.
+    Events that the buffer cannot keep are discarded; with `overflow_fails` they fail. `is_lossy` says that this is
+    wanted, so that no sender is refused instead.
     """
 
     __slots__ = (
         "_consumers",
+        "_is_down",
+        "_owner",
         "_sent",
         "_single_before",
         "buffer",
         "counts",
         "dispatcher",
-        "format_discarded",
         "is_acknowledged",
         "is_closed",
         "is_lossy",
-        "on_info",
         "overflow_fails",
         "room_made",
         "safe_dispatcher",
@@ -126,12 +136,20 @@ class StageOutput:
         self.is_lossy = False
         self.overflow_fails = False
         self.room_made: Callable[[], None] | None = None
-        self.on_info: Callable[[object], None] = lambda _: None
         self.waiting_messages = 0
-        self.format_discarded: Callable[[int], bool] = lambda _: True
+        self._owner: OutputOwner | None = None
+        self._is_down = False
         context = StageDispatchContext(self)
-        self.safe_dispatcher = SafeDispatcher(context.accounted)
+        self.safe_dispatcher = SafeDispatcher(context.accounted, self._dispatcher_failed)
         dispatcher.begin(context)
+
+    def attach(self, owner: OutputOwner) -> None:
+        """Called with the process whose output this is, before events flow."""
+        self._owner = owner
+
+    def _dispatcher_failed(self, error: BaseException) -> None:
+        if self._owner is not None:
+            self._owner.dispatcher_failed(error)
 
     def check(self, consumer: StageEnd, options: SubscribeOptions, replaced: Subscription | None = None) -> None:
         """Raise `SubscriptionError` if a consumer with these options cannot subscribe, once `replaced` has ended."""
@@ -268,7 +286,7 @@ class StageOutput:
         return self.buffered() + (sum(sent) if self.dispatcher.can_redeliver else max(sent, default=0))
 
     def info(self, message: object) -> None:
-        """Pass a message to `on_info` once all events that wait now were sent: at once, when none waits.
+        """Pass a message to the owner once all events that wait now were sent: at once, when none waits.
 
         A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
         """
@@ -281,7 +299,8 @@ class StageOutput:
     def reached(self, message: object) -> None:
         """Pass on a message whose marker is due."""
         self.waiting_messages -= 1
-        self.on_info(message)
+        if self._owner is not None and not self._is_down:
+            self._owner.on_info(message)
 
     def resize(self, buffer_size: int | None, keep: KeepPolicy | None) -> None:
         """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
@@ -327,7 +346,8 @@ class StageOutput:
             self.counts.discard(len(dropped), "overflow", is_silent=True)
         if self.is_acknowledged:
             acknowledge(dropped, Outcome.FAILED)
-        if self.format_discarded(len(dropped)) and not self.overflow_fails:
+        is_logged = self._owner is None or self._owner.format_discarded(len(dropped))
+        if is_logged and not self.overflow_fails:
             self.counts.log_overflow()
         self._reach()
 
@@ -361,7 +381,7 @@ class StageOutput:
 
     def go_down(self, reason: ExitReason) -> None:
         """Discard the buffer, and end all subscriptions with `reason`."""
-        self.on_info = lambda _: None
+        self._is_down = True
         self._discard_all("crash" if isinstance(reason, BaseException) else "cancelled")
         self._close(Marker(MarkerKind.DOWN, reason))
 

@@ -7,23 +7,24 @@ from headrace.pipeline.flow.subscription import Subscription, without
 
 
 class SafeDispatcher:
-    """A dispatcher that raises is a crash of its stage, which `failed` brings about in a turn of the stage's own.
+    """A dispatcher that raises is a crash of its stage.
 
-    The caller may be another stage, in whose turn nothing is raised. Until the stage's next life (`is_failing`) the
-    dispatcher is not asked. `accounted` are the events that it has discarded or failed during the last `dispatch`.
+    `failed` is called with the error, for the caller may be another stage, in whose turn nothing is raised. From then
+    on the dispatcher `is_failing`, and is not called until the next life of its stage. `accounted` are the events that
+    it discarded or failed during the last `dispatch`.
     """
 
-    __slots__ = ("accounted", "failed", "is_failing")
+    __slots__ = ("_failed", "accounted", "is_failing")
 
-    def __init__(self, accounted: list[object]) -> None:
+    def __init__(self, accounted: list[object], failed: Callable[[BaseException], None]) -> None:
         self.accounted = accounted
         self.is_failing = False
-        self.failed: Callable[[BaseException], None] = lambda _: None
+        self._failed = failed
 
     def _fail(self, error: BaseException) -> None:
         if not self.is_failing:
             self.is_failing = True
-            self.failed(error)
+            self._failed(error)
 
     def asked(self, dispatcher: Dispatcher[Subscription], subscription: Subscription, demand: int) -> None:
         """Report an ask or withdrawn demand to the dispatcher; an ask that raises stays with the subscription."""

@@ -1,7 +1,7 @@
 """`StageHandle`; reading a stage as an async iterator (`StageReader`)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, cast, get_args, overload
 
 from typing_extensions import override
@@ -66,8 +66,8 @@ class StageReader:
 
     def __init__(self, producer: StageProcess, stage_output: StageOutput, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
-        self.input = StageInput(StageCounts(self.name), is_by_delivery=False)
-        self.input.counts.keep_left = stage_output.lose_unread
+        self._output = stage_output
+        self.input = StageInput(StageCounts(self.name, undelivered=self), is_by_delivery=False)
         self.input.is_acknowledged = stage_output.is_acknowledged
         self.read = 0
         self.is_late = False
@@ -79,6 +79,10 @@ class StageReader:
         self.input.subscribe(subscription)
         stage_output.subscribe(subscription)
         self.input.open(subscription)
+
+    def undelivered(self, counts: StageCounts, events: Sequence[object], reason: str, *, is_output: bool) -> None:
+        """Count events that were left unread at the stage that emitted them."""
+        self._output.lose_unread(events, reason)
 
     def _turn(self) -> int:
         """Wake the coroutine that reads: something waits."""

@@ -11,10 +11,10 @@ from headrace.pipeline.demand.window import Window, is_whole
 from headrace.pipeline.engine.consuming import ConsumerStep, SupervisorStep
 from headrace.pipeline.engine.producing import AnsweringStep, ProducerConsumerStep, ProducerStep
 from headrace.pipeline.engine.stage_process import StageProcess
-from headrace.pipeline.engine.subscribing import Step
+from headrace.pipeline.engine.subscribing import Step, Subscribe, subscribes_alone
 from headrace.pipeline.failure import DeadLetterHandler
 from headrace.pipeline.flow.accumulator import Selector
-from headrace.pipeline.flow.counts import StageCounts
+from headrace.pipeline.flow.counts import StageCounts, UndeliveredHandler
 from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.input import StageInput
 from headrace.pipeline.flow.output import StageOutput
@@ -81,21 +81,37 @@ def _with_flow(node: GraphNode, spec: StageSpec) -> GraphNode:
     return node if spec.side_of is None else replace(node, producers=(spec.side_of,))
 
 
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The parts of a run that its stages share.
+
+    `dead_letter_handler` stores events that failed for good, `undelivered` gets events that were not delivered, and
+    `metric_names` are the names of all metrics that stages of the run export.
+    """
+
+    dead_letter_handler: DeadLetterHandler | None = None
+    undelivered: UndeliveredHandler | None = None
+    metric_names: MetricNames | None = None
+    subscriber: Subscribe = subscribes_alone
+
+
+_ALONE: Final = RunContext()
+
+
 def make_process(
     spec: StageSpec,
     scheduler: Scheduler,
-    dead_letter_handler: DeadLetterHandler | None = None,
-    metric_names: MetricNames | None = None,
+    context: RunContext = _ALONE,
 ) -> StageProcess:
-    """Make the process of one stage, not yet started; `dead_letter_handler` stores its events that failed for good.
-
-    `metric_names` are those that the stages of the run export.
-    """
-    counts = StageCounts(spec.name, spec.first.known_discards, metric_names, spec.first.known_losses)
-    process = StageProcess(spec.factory, scheduler, counts, _step(spec, counts))
+    """Make the process of one stage, not yet started."""
+    undelivered = context.undelivered if spec.settings.dead_letters else None
+    counts = StageCounts(
+        spec.name, spec.first.known_discards, context.metric_names, spec.first.known_losses, undelivered
+    )
+    process = StageProcess(spec.factory, scheduler, counts, _step(spec, counts), context.subscriber)
     process.first = spec.first
     process.shutdown_seconds = spec.settings.shutdown_seconds
-    process.failure = spec.settings.failure(dead_letter_handler)
+    process.failure = spec.settings.failure(context.dead_letter_handler)
     process.concurrency = spec.settings.concurrency
     return process
 

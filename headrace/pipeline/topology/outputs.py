@@ -18,7 +18,7 @@ from headrace.otp.scheduler import Scheduler
 from headrace.pipeline.dispatchers.partition import OutputsDispatcher, PartitionDispatcher, bare
 from headrace.pipeline.failure import DeadLetterHandler, FailedEvent
 from headrace.pipeline.flow.accumulator import DemandAccumulator
-from headrace.pipeline.flow.counts import StageCounts, UndeliveredHandler
+from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.output import StageOutput
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.message import Message
@@ -191,30 +191,29 @@ def _selects(to: SubscribeTo, event: object) -> bool:
 class UndeliveredEvents:
     """Stores undelivered plain events as dead letters. Sources of messages learn of theirs, and send them again."""
 
-    def __init__(self, dead_letter_handler: DeadLetterHandler, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        dead_letter_handler: DeadLetterHandler,
+        scheduler: Scheduler,
+        intended: Callable[[str, object], list[str]],
+    ) -> None:
+        """`intended` returns the intended consumers of an event that a stage has emitted."""
         self._dead_letter_handler = dead_letter_handler
         self._scheduler = scheduler
+        self._intended = intended
         self._events: list[tuple[StageCounts, FailedEvent, bool]] = []
         self.kept_events = 0
         self._task: asyncio.Task[None] | None = None
 
-    def of(self, counts: StageCounts) -> UndeliveredHandler:
-        """Return the handler for events that a stage had received."""
-        return partial(self._keep, counts, lambda _: [counts.stage])
-
-    def of_outputs(self, counts: StageCounts, consumers: Callable[[object], list[str]]) -> UndeliveredHandler:
-        """Return the handler for events that a stage had emitted; they are stored for their intended `consumers`."""
-        return partial(self._keep, counts, consumers)
-
-    def _keep(
-        self, counts: StageCounts, consumers: Callable[[object], list[str]], events: Sequence[object], reason: str
-    ) -> None:
+    def undelivered(self, counts: StageCounts, events: Sequence[object], reason: str, *, is_output: bool) -> None:
+        """Store events for the stage that had received them, or for the intended consumers of an output."""
         error = EventUndelivered(counts.stage, reason)
         for event in events:
             if not isinstance(event, Message):
+                consumers = self._intended(counts.stage, event) if is_output else [counts.stage]
                 self._events += [
                     (counts, FailedEvent(consumer, bare(event), error, 1, {}), position == 0)
-                    for position, consumer in enumerate(consumers(event))
+                    for position, consumer in enumerate(consumers)
                 ]
         if self._events and self._task is None:
             self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")

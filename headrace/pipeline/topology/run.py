@@ -23,6 +23,7 @@ from headrace.pipeline.topology.graph import ERRORS, STALL_SECONDS, GraphNode, c
 from headrace.pipeline.topology.link import (
     Edges,
     Ends,
+    RunContext,
     StageSpec,
     checked_target,
     input_of,
@@ -107,17 +108,13 @@ class Run:
         self.sides: dict[str, SideOutputLink] = {}
         self._has_stopped_waiting = False
         self._undelivered_events = (
-            None if dead_letter_handler is None else UndeliveredEvents(dead_letter_handler, scheduler)
+            None
+            if dead_letter_handler is None
+            else UndeliveredEvents(dead_letter_handler, scheduler, self._intended_consumers)
         )
-        metric_names = MetricNames()
+        context = RunContext(dead_letter_handler, self._undelivered_events, MetricNames(), self.subscribe)
         for spec in ordered(specs):
-            process = self.processes[spec.name] = make_process(spec, scheduler, dead_letter_handler, metric_names)
-            process.subscriber = self.subscribe
-            if self._undelivered_events is not None and spec.settings.dead_letters:
-                process.counts.keep_left = self._undelivered_events.of(process.counts)
-                if process.output is not None:
-                    of_whom = partial(intended_consumers, process.output, self.edges)
-                    process.counts.keep_outputs = self._undelivered_events.of_outputs(process.counts, of_whom)
+            process = self.processes[spec.name] = make_process(spec, scheduler, context)
             if spec.side_of is not None:
                 self._add_side_output(spec.side_of, spec.side, process)
             self._link(process, spec)
@@ -136,6 +133,9 @@ class Run:
         process.unfed = self._unfed
         if process.is_waiting():
             self._unfed.add(process.name)
+
+    def _intended_consumers(self, stage: str, event: object) -> list[str]:
+        return intended_consumers(output_of(self.processes[stage], "it has no consumers"), self.edges, event)
 
     def _add_side_output(self, stage: str, name: str, output: StageProcess) -> None:
         """Emit events of a stage by a side output: its failed events, where that is `errors`."""
