@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from headrace.errors.validation import own_sentence, predicate
-from headrace.jobs.errors import BadArguments, BadWorker
+from headrace.jobs.errors import BadArguments, BadWorker, did_you_mean
 from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import RunningJob, current_job
 
@@ -328,10 +327,7 @@ class Arguments:
         codec = shape.codecs.get(name, shape.others)
         if codec is not None:
             return codec
-        known = list(shape.codecs)
-        like = get_close_matches(name, known, 1)
-        advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(known) or 'none'}"
-        raise self._error(name, f"is no parameter of it: {advice}")
+        raise self._error(name, f"is no parameter of it: {did_you_mean(name, shape.codecs)}")
 
     def _converted(self, shape: _Shape, name: str, value: object, convert: Callable[[Codec, object], object]) -> object:
         codec = self._codec(shape, name)

@@ -52,6 +52,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import ClassVar
 
 from headrace.errors import HeadraceError
@@ -126,6 +127,13 @@ class BadArguments(JobsError):
         self.why = why
         where = "" if parameter is None else f"the argument {parameter!r} of "
         super().__init__(f"{where}worker {worker!r} {why}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the advice for an unknown name: a similar known name, or all of them."""
+    names = list(known)
+    like = get_close_matches(name, names, 1)
+    return f"did you mean {like[0]!r}?" if like else f"it has {', '.join(names) or 'none'}"
 
 
 def torn_args(worker: str) -> BadArguments:

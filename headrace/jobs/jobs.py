@@ -101,7 +101,7 @@ class Jobs:
         self._threads: ThreadExecutor | None = None
         self._executors: list[ThreadExecutor | ProcessExecutor] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._helpers: list[asyncio.Task[None]] = []
+        self._has_maintenance = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_open = False
         self._pid = os.getpid()
@@ -155,14 +155,12 @@ class Jobs:
         for executor in self._executors:
             await run_close_step("the end of the threads and processes of jobs", executor.aclose())
         self._executors.clear()
-        tasks = [*self._tasks, *self._helpers]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await close_within(ACKNOWLEDGE_SECONDS, *tasks)
+        await close_within(ACKNOWLEDGE_SECONDS, *self._tasks)
         await self._exhausted.close_within(ACKNOWLEDGE_SECONDS)
         self._tasks.clear()
-        self._helpers.clear()
-        self._is_open = False
+        self._has_maintenance = self._is_open = False
         if self.late.close_later(self._close_late):
             self.catalogue.loosen(self)
             return
@@ -174,7 +172,7 @@ class Jobs:
 
     def _forget_running(self) -> None:
         """Forget the parent's tasks and threads: they do not exist in this process."""
-        for running in (self.queues, self._former, self._executors, self._tasks, self._helpers):
+        for running in (self.queues, self._former, self._executors, self._tasks):
             running.clear()
 
     def _close_late(self) -> None:
@@ -376,7 +374,7 @@ class Jobs:
         self._scheduler = Scheduler(telemetry=self.telemetry)
         advancing = "advance of workflows, batches and chains"
         for name, work in ((advancing, self._advancer.run()), ("watch for changes", self._changes.run())):
-            self._helpers.append(self._scheduler.start_task(work, copy_context(), name))
+            self._begin(self._scheduler, work, name)
         if not self._options:
             return
         execute = self._executor()
@@ -406,7 +404,8 @@ class Jobs:
 
     def _start_maintenance(self) -> None:
         """Start the sync with other OS processes, and the maintenance, once."""
-        if not self._tasks and self._scheduler is not None:
+        if not self._has_maintenance and self._scheduler is not None:
+            self._has_maintenance = True
             self._begin(self._scheduler, self._sync.run(frozenset(self._options)), "sync of queues")
             self._begin(
                 self._scheduler,
@@ -437,7 +436,7 @@ class Jobs:
         return AttemptRunner(self.catalogue, context)
 
     def _fit_threads(self) -> None:
-        """Have a thread for each slot."""
+        """Keep one thread for each slot."""
         if self._threads is not None:
             self._threads.resize(max(1, sum(queue.limit for queue in self.queues.values())))
 
@@ -445,7 +444,7 @@ class Jobs:
         self._tasks.append(scheduler.start_task(work, copy_context(), name))
 
     def _has_work(self, name: str) -> None:
-        """Have a queue check for jobs. Thread-safe."""
+        """Wake a queue that may have jobs. Thread-safe."""
         queue = self.queues.get(name)
         if queue is not None:
             self._on_loop(queue.has_work)

@@ -1,4 +1,4 @@
-"""`@worker`, `Worker`; enqueueing in the user's own transaction."""
+"""`@worker` and `Worker`: functions whose calls can be enqueued as jobs."""
 
 import inspect
 import os
@@ -280,7 +280,7 @@ AnyWorker: TypeAlias = Worker[..., object, object]
 
 @final
 class _NoValue:
-    """A type without values: a parameter that accepts it accepts any value, so it is not the running job."""
+    """A type without values. A parameter that accepts it has no type, or accepts all: it is not the running job."""
 
 
 class _Decorates(Protocol):

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Final, Literal, TypedDict, cast, get_args, get_type_hints
 
-from headrace.jobs.errors import BadWorker
+from headrace.jobs.errors import BadWorker, did_you_mean
 from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
 from headrace.jobs.rules.limits import NAME, is_name
 from headrace.jobs.rules.retry import Backoff, is_duration
@@ -165,9 +165,7 @@ def _check_chain(function: Callable[..., object], known: str, options: WorkerOpt
                 f"a chain by {key!r} would tell which of its encrypted args are equal: say chain=True, or take it away"
             )
         elif key not in parameters:
-            like = get_close_matches(key, parameters, 1)
-            advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(parameters) or 'none'}"
-            why = f"its chain is by {key!r}, which is no parameter of it: {advice}"
+            why = f"its chain is by {key!r}, which is no parameter of it: {did_you_mean(key, parameters)}"
     if why is not None:
         raise BadWorker(known, why)
 

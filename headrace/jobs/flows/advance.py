@@ -34,13 +34,13 @@ from headrace.jobs.stores.store import Changes, Finds
 from headrace.telemetry.events import Telemetry, log_failure
 
 MEMBER_LIMIT: Final = 100_000
-"""Jobs of one workflow that are read."""
+"""The number of jobs of one workflow that are read at most."""
 
 CALLBACK_LIMIT: Final = 10
-"""Callbacks of one batch that are read; there are at most three."""
+"""The number of callbacks of one batch that are read; there are at most three."""
 
 AT_ONCE: Final = 100
-"""Groups that are advanced at the same time: their queries reach the store together."""
+"""The number of groups that are advanced at the same time: their queries reach the store together."""
 
 AGAIN_SECONDS: Final = 1.0
 """How long the advancer waits after an error, before it tries again."""

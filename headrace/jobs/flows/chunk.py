@@ -181,7 +181,8 @@ class _Chunk(Generic[I, R]):
 def _resolve(future: asyncio.Future[Any], result: object) -> None:
     if future.done():
         return
-    if isinstance(result, StopIteration | GeneratorExit):  # a future refuses one; one closes the waiter
+    # A future does not accept StopIteration, and GeneratorExit would close the waiting coroutine.
+    if isinstance(result, StopIteration | GeneratorExit):
         error = RuntimeError(f"the chunk raised {describe(result)}")
         error.__cause__ = result
         future.set_exception(error)

@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, Literal, Protocol
 from uuid import uuid4
 
-from headrace.jobs.errors import BadWorkflow
+from headrace.jobs.errors import BadWorkflow, did_you_mean
 from headrace.jobs.flows.advance import MEMBER_LIMIT, SUSPENDED, AdvancerStore, advance_all, steps_of
 from headrace.jobs.job import ENDED, STATES, Inserted, Job, JobState, NewJob
 from headrace.jobs.rules.flows import (
@@ -129,9 +128,8 @@ class Workflow:
 
     def _check_known(self, step: WorkflowStep, name: str) -> None:
         if name not in self._steps:
-            like = get_close_matches(name, self._steps, 1)
-            advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(self._steps)}"
-            raise BadWorkflow(self.name, f"has no step {name!r} for {step.name!r} to come after: {advice}")
+            why = f"has no step {name!r} for {step.name!r} to come after: {did_you_mean(name, self._steps)}"
+            raise BadWorkflow(self.name, why)
 
     def _job(self, step: WorkflowStep) -> NewJob:
         meta: dict[str, object] = {
@@ -201,7 +199,7 @@ class WorkflowRun:
 
 
 FEW: Final = 8
-"""So many steps are found one by one; for more, all steps of the workflow are read at once."""
+"""Up to this number, steps are read one by one; for more, all steps of the workflow are read at once."""
 
 _DONE: Final[frozenset[JobState]] = frozenset({"completed"})
 

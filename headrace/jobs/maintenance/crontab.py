@@ -20,7 +20,7 @@ CHECK_SECONDS: Final = 1.0
 """The longest time between two checks, since the clock may be set."""
 
 LATE: Final = timedelta(seconds=60)
-"""A time that is at most so late was not missed: a deploy, or the election of a leader, takes as long."""
+"""A run that is at most this late was not missed: a deploy, or the choice of a new leader, takes as long."""
 
 BOOT: Final = timedelta(seconds=LEASE_SECONDS + 2 * RENEW_SECONDS)
 """A process that leads so soon after its start counts as a reboot: no other process led before it."""
@@ -160,7 +160,8 @@ class Crontab:
             if now - self._started_at <= BOOT:
                 await self._store.insert_once(one.entry.name, self._started_at, self._job(one.entry, self._started_at))
         elif last_run is None and one.done_until is None:
-            await self._store.record_run(_FIRST_SEEN + one.entry.name, now)  # first: alone, the other is a run
+            # In this order: without the first check, the last run would count as a run of the entry.
+            await self._store.record_run(_FIRST_SEEN + one.entry.name, now)
             await self._store.record_run(one.entry.name, now)
         else:
             if last_run is not None and last_run - now > LATE:

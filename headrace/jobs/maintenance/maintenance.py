@@ -235,7 +235,7 @@ REST: Final = 20
 """The pause after a sweep, as a multiple of its duration: with very many jobs it takes 5 % of a core."""
 
 ADVANCE_LIMIT: Final = 500
-"""A sweep reads so many of the newest suspended jobs, and as many older ones, in turn."""
+"""A sweep reads this many of the newest suspended jobs, and as many older ones, in turn."""
 
 
 class AdvanceSweep:

@@ -222,7 +222,7 @@ class AttemptRunner(Attempts):
         if executor == "thread" and self._in.threads is not None:
             return await self._in_thread(self._in.threads, worker, partial(worker.function, *args, **kwargs), running)
         result = worker.function(*args, **kwargs)
-        return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # it is
+        return await result if worker.is_async or inspect.isawaitable(result) else result  # type: ignore[misc] # awaitable
 
     async def _in_thread(
         self, threads: ThreadExecutor, worker: AnyWorker, work: Callable[[], object], running: RunningJob

@@ -16,10 +16,10 @@ from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, EventName, Measurements, Metadata, Telemetry, log_failure
 
 POLL_SECONDS: Final = 1.0
-"""After how long a job that another OS process inserted is claimed at the latest."""
+"""How often a queue claims without a sign of new jobs, since another OS process may have inserted some."""
 
 IDLE_POLL_SECONDS: Final = 5.0
-"""The same for a store that shows the commits of other processes: 200 idle queues then cost 0.8 % of a core less."""
+"""The same for a store that shows the commits of other processes: 200 idle queues then use 0.8 % of a core less."""
 
 LEFT_SECONDS: Final = 5.0
 """How long a stop waits for cancelled jobs before it leaves them behind."""

@@ -80,7 +80,7 @@ WATCH_SECONDS: Final = 1.0
 """How often running jobs that other processes cancelled are ended, and progress is written."""
 
 UNKNOWN_WORKER_TURNS: Final = 60
-"""After so many turns, jobs of unknown workers are logged."""
+"""Every so many turns, jobs of unknown workers are logged."""
 
 UNKNOWN_WORKER_LIMIT: Final = 100
 """Available jobs that are read for that."""

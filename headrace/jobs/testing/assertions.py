@@ -12,7 +12,7 @@ from typing import Final, TypedDict, TypeVar, cast
 
 from typing_extensions import override
 
-from headrace.jobs.errors import BadArguments, BadJobsTest
+from headrace.jobs.errors import BadArguments, BadJobsTest, did_you_mean
 from headrace.jobs.job import INCOMPLETE, Job, JobState
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.running.enqueue import EnqueuePipeline
@@ -283,7 +283,5 @@ def _check_names(worker: AnyWorker, args: Mapping[str, object]) -> None:
         return
     for name in args:
         if name not in parameters:
-            like = get_close_matches(name, parameters, 1)
-            advice = f"did you mean {like[0]!r}?" if like else f"it has {', '.join(parameters) or 'none'}"
             what = f"{name!r} is no parameter of worker {worker.name!r}"
-            raise BadJobsTest(what, advice)
+            raise BadJobsTest(what, did_you_mean(name, parameters))
