@@ -12,6 +12,8 @@ from typing import Final, Literal
 
 from typing_extensions import override
 
+from headrace.executors.thread_executor import WorkerThread
+from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.stages.errors import BadEvent, CannotOpen, CannotWrite, ReaderClosed
 from headrace.values import to_json
 
@@ -158,6 +160,23 @@ class RotatingFile(OutputFile):
 
     def _rotated_path(self, number: int) -> Path:
         return Path(f"{self._path}.{number}" if number else self._path)
+
+
+class WriterThread(WorkerThread):
+    """The thread of a sink that writes a file, which also sets the status of the file."""
+
+    def __init__(self, name: str, status: ConnectionStatus) -> None:
+        super().__init__(name)
+        self._status = status
+
+    async def write(self, work: Callable[[], None]) -> None:
+        """Run `work`; when it raises `CannotWrite`, the file is down."""
+        try:
+            await self.call(work)
+        except CannotWrite as error:
+            self._status.down(error)
+            raise
+        self._status.up()
 
 
 EncodeName = Literal["json", "text"]

@@ -11,10 +11,9 @@ from typing import Annotated, ClassVar, Final, TextIO
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
-from headrace.executors.thread_executor import WorkerThread
-from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite, ReaderClosed
+from headrace.stages.files.output_file import WriterThread
 from headrace.stages.options import CountField, Options, StageType
 from headrace.values import json_or_repr
 
@@ -46,8 +45,7 @@ class Show(Consumer[object], StageType):
         self._given = stream
         self._left = sys.maxsize if options.limit is None else options.limit
         self._stream: TextIO
-        self._thread: WorkerThread
-        self._status: ConnectionStatus
+        self._thread: WriterThread
 
     @staticmethod
     @override
@@ -57,8 +55,7 @@ class Show(Consumer[object], StageType):
     @override
     def init(self) -> None:
         self._stream = sys.stdout if self._given is None else self._given
-        self._status = self.connection("file")
-        self._thread = WorkerThread(self.name)
+        self._thread = WriterThread(self.name, self.connection("file"))
         self._thread.start()
 
     @override
@@ -67,15 +64,7 @@ class Show(Consumer[object], StageType):
         if not shown:
             return None
         self._left -= len(shown)
-        return self._printed("".join(map(_line, shown)))
-
-    async def _printed(self, text: str) -> None:
-        try:
-            await self._thread.call(partial(self._print, text))
-        except CannotWrite as error:
-            self._status.down(error)
-            raise
-        self._status.up()
+        return self._thread.write(partial(self._print, "".join(map(_line, shown))))
 
     @override
     def terminate(self, reason: object) -> None:

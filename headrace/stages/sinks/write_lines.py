@@ -10,8 +10,6 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, Field, PlainValidator, model_validator
 from typing_extensions import override
 
-from headrace.executors.thread_executor import WorkerThread
-from headrace.pipeline.flow.counts import ConnectionStatus
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.errors import CannotWrite
 from headrace.stages.files.output_file import (
@@ -21,6 +19,7 @@ from headrace.stages.files.output_file import (
     OutputFile,
     RotatingFile,
     Rotation,
+    WriterThread,
 )
 from headrace.stages.functions import apply_to_events
 from headrace.stages.options import CountField, DurationField, Options, PathField, SizeField, StageType, refused
@@ -99,13 +98,11 @@ class WriteLines(Consumer[object], StageType):
         self._sync_seconds = options.fsync
         self._synced_at = -math.inf
         self._encode = LINE_ENCODERS[options.encode]
-        self._thread: WorkerThread
-        self._status: ConnectionStatus
+        self._thread: WriterThread
 
     @override
     async def init(self) -> None:
-        self._status = self.connection("file")
-        self._thread = WorkerThread(self.name)
+        self._thread = WriterThread(self.name, self.connection("file"))
         self._thread.start()
         await self._thread.call(self._file.open)
 
@@ -117,15 +114,7 @@ class WriteLines(Consumer[object], StageType):
     @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:
         data = self._lines(events)
-        return self._written(data) if data else None
-
-    async def _written(self, data: bytes) -> None:
-        try:
-            await self._thread.call(partial(self._write, data))
-        except CannotWrite as error:
-            self._status.down(error)
-            raise
-        self._status.up()
+        return self._thread.write(partial(self._write, data)) if data else None
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)

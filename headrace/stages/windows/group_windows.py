@@ -52,7 +52,6 @@ class CountWindows(Windows):
         return []
 
     @override
-    @override
     def advance(self, watermark: int) -> None:
         pass  # time closes no window
 
@@ -68,10 +67,6 @@ class CountWindows(Windows):
     @override
     def statistics(self) -> Statistics:
         return Statistics(len(self._runs), len(self._runs), self.closed_early)
-
-    @override
-    def retained(self) -> int:
-        return sum(group.retained for group in self._cells())
 
     @override
     def _cells(self) -> Iterable[GroupState]:
@@ -154,10 +149,6 @@ class SessionWindows(Windows):
     @override
     def statistics(self) -> Statistics:
         return Statistics(self._count, self._count, self.closed_early)
-
-    @override
-    def retained(self) -> int:
-        return sum(group.retained for group in self._cells())
 
     @override
     def _cells(self) -> Iterable[GroupState]:

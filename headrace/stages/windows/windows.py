@@ -83,9 +83,9 @@ class Windows(ABC):
         results, self._results = self._results, []
         return results
 
-    @abstractmethod
     def retained(self) -> int:
         """Return the number of events in windows without results yet."""
+        return sum(group.retained for group in self._cells())
 
     @abstractmethod
     def _cells(self) -> Iterable[GroupState]:
