@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import ClassVar, Final
+from typing import Final
 
 from typing_extensions import override
 
@@ -25,8 +25,8 @@ class WriteEdge(Consumer[object]):
     that cannot be written for another reason crashes the stage.
     """
 
-    takes_messages: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = ("overflow",)
+    takes_messages = True
+    known_discards = ("overflow",)
 
     def __init__(self, log: EventLog, when_full: WhenFull) -> None:
         self._log = log

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, ClassVar, Final, SupportsFloat, cast
+from typing import Annotated, Final, SupportsFloat, cast
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
@@ -252,9 +252,9 @@ class CountMetrics(Consumer[object], StageType):
     The metrics are exported under the given names, with the user's labels only, and survive restarts.
     """
 
-    Options: ClassVar[type[BaseModel]] = CountMetricsOptions
-    per_event: ClassVar[bool] = True
-    one_to_one: ClassVar[bool] = True
+    Options = CountMetricsOptions
+    per_event = True
+    one_to_one = True
 
     def __init__(self, options: CountMetricsOptions) -> None:
         self._entries = options.metrics

@@ -1,8 +1,5 @@
 """Takes every event and does nothing with it."""
 
-from typing import ClassVar
-
-from pydantic import BaseModel
 from typing_extensions import override
 
 from headrace.pipeline.stage.consumer import Consumer
@@ -16,8 +13,8 @@ class DiscardOptions(Options):
 class Discard(Consumer[object], StageType):
     """Ends a branch whose events are not needed; they count as handled, not as discarded."""
 
-    Options: ClassVar[type[BaseModel]] = DiscardOptions
-    takes_messages: ClassVar[bool] = True
+    Options = DiscardOptions
+    takes_messages = True
 
     def __init__(self, options: DiscardOptions) -> None:
         self._options = options

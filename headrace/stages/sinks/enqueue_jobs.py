@@ -1,9 +1,9 @@
 """Enqueues a job for each event."""
 
 from collections.abc import Awaitable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.jobs.job import NewJob
@@ -41,9 +41,9 @@ class EnqueueJobs(Consumer[object], StageType):
     An event whose arguments do not fit the worker fails alone; a store that cannot be written crashes the stage.
     """
 
-    Options: ClassVar[type[BaseModel]] = EnqueueJobsOptions
-    takes_messages: ClassVar[bool] = True
-    needs_jobs: ClassVar[bool] = True
+    Options = EnqueueJobsOptions
+    takes_messages = True
+    needs_jobs = True
 
     def __init__(self, options: EnqueueJobsOptions, jobs: Jobs) -> None:
         """Raises `BadWorker` for options that the worker does not allow."""

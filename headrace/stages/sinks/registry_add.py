@@ -1,9 +1,7 @@
 """Starts the work of a registry's key for each event, once per key."""
 
 from collections.abc import Awaitable
-from typing import ClassVar
 
-from pydantic import BaseModel
 from typing_extensions import override
 
 from headrace.jobs.job import NewJob
@@ -20,9 +18,9 @@ class RegistryAdd(Consumer[object], StageType):
     An event whose key does not fit the worker fails alone; a store that cannot be written crashes the stage.
     """
 
-    Options: ClassVar[type[BaseModel]] = RegistryOptions
-    takes_messages: ClassVar[bool] = True
-    needs_jobs: ClassVar[bool] = True
+    Options = RegistryOptions
+    takes_messages = True
+    needs_jobs = True
 
     def __init__(self, options: RegistryOptions, jobs: Jobs) -> None:
         self._jobs = jobs

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from typing_extensions import override
 
 from headrace.clock import utc_now
@@ -94,8 +94,8 @@ class SendHttp(Consumer[object], StageType):
     Other answers fail the event: `PeerSilent`, `PeerBusy` or `PeerRefused`. Without `retry` it is tried once.
     """
 
-    Options: ClassVar[type[BaseModel]] = SendHttpOptions
-    per_event: ClassVar[bool] = True
+    Options = SendHttpOptions
+    per_event = True
 
     def __init__(self, options: SendHttpOptions, clock: Callable[[], datetime] = utc_now) -> None:
         self._options = options

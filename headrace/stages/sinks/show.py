@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
-from typing import Annotated, ClassVar, Final, TextIO
+from typing import Annotated, Final, TextIO
 
 from pydantic import BaseModel, Field
 from typing_extensions import override
@@ -36,9 +36,9 @@ class Show(Consumer[object], StageType):
     When the reader of the output is gone, the run ends with `ReaderClosed`. Printing happens in a thread.
     """
 
-    Options: ClassVar[type[BaseModel]] = ShowOptions
-    per_event: ClassVar[bool] = True
-    one_to_one: ClassVar[bool] = True
+    Options = ShowOptions
+    per_event = True
+    one_to_one = True
 
     def __init__(self, options: ShowOptions, stream: TextIO | None = None) -> None:
         """Print to `stream`, or to the standard output at the start of the stage."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import BaseModel, Field, PlainValidator, model_validator
 from typing_extensions import override
@@ -88,9 +88,9 @@ class WriteLines(Consumer[object], StageType):
     fails alone; a file that cannot be written crashes the stage.
     """
 
-    Options: ClassVar[type[BaseModel]] = WriteLinesOptions
-    per_event: ClassVar[bool] = True
-    one_to_one: ClassVar[bool] = True
+    Options = WriteLinesOptions
+    per_event = True
+    one_to_one = True
 
     def __init__(self, options: WriteLinesOptions) -> None:
         rotate = options.rotate

@@ -1,9 +1,8 @@
 """Writes events as rows of a table."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
@@ -55,8 +54,8 @@ class WriteSql(Consumer[object], StageType):
     Later a database that cannot be used crashes the stage, and its batch is lost unless `retry` repeats it.
     """
 
-    Options: ClassVar[type[BaseModel]] = WriteSqlOptions
-    takes_messages: ClassVar[bool] = True
+    Options = WriteSqlOptions
+    takes_messages = True
 
     def __init__(self, options: WriteSqlOptions) -> None:
         self._database: Database = database_of(options.database, options.setup)

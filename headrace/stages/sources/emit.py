@@ -1,9 +1,5 @@
 """Emits the events that Python code passes in."""
 
-from typing import ClassVar
-
-from pydantic import BaseModel
-
 from headrace.pipeline.stage.producer import PUSH_BUFFER_BYTES, Inbox
 from headrace.stages.options import Options, StageType
 
@@ -19,7 +15,7 @@ class Emit(Inbox[object], StageType):
     `handle.ref` is called to `complete`.
     """
 
-    Options: ClassVar[type[BaseModel]] = EmitOptions
+    Options = EmitOptions
     buffer_bytes = PUSH_BUFFER_BYTES
 
     def __init__(self, options: EmitOptions) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.expressions import Expression
@@ -35,7 +35,7 @@ class Generate(Producer[object], StageType):
     An event whose template fails is discarded, and the next number replaces it.
     """
 
-    Options: ClassVar[type[BaseModel]] = GenerateOptions
+    Options = GenerateOptions
 
     def __init__(self, options: GenerateOptions) -> None:
         self._template = options.template

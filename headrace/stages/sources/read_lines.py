@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.executors.thread_executor import WorkerThread
@@ -89,9 +89,9 @@ class ReadLines(Producer[object], StageType):
     lines of a followed file are messages, and the next run reads no line again whose event is done.
     """
 
-    Options: ClassVar[type[BaseModel]] = ReadLinesOptions
-    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
-    known_losses: ClassVar[tuple[str, ...]] = ("files", "bytes")
+    Options = ReadLinesOptions
+    known_discards = ("invalid",)
+    known_losses = ("files", "bytes")
 
     def __init__(self, options: ReadLinesOptions) -> None:
         self._skips = options.on_error == "skip"

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer import Producer
@@ -57,7 +57,7 @@ class ReadSql(Producer[object], StageType):
     While PostgreSQL cannot be reached, it waits, and then continues after the last row.
     """
 
-    Options: ClassVar[type[BaseModel]] = ReadSqlOptions
+    Options = ReadSqlOptions
 
     def __init__(self, options: ReadSqlOptions) -> None:
         self._options = options

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
 from starlette.types import Receive, Scope, Send
@@ -266,7 +266,7 @@ class ReceiveHttp(Producer[object], StageType):
     With `answer: done` a request is answered when its last event has ended, 200, 202 (dead letters) or 500.
     """
 
-    Options: ClassVar[type[BaseModel]] = ReceiveHttpOptions
+    Options = ReceiveHttpOptions
     buffer_keep = "all"
     buffer_bytes = PUSH_BUFFER_BYTES
 

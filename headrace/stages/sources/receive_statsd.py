@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import ClassVar, Final
+from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.clock import utc_now
@@ -128,10 +128,10 @@ class ReceiveStatsd(Producer[object], StageType):
     drops them when its own buffer is full. On Linux dropped packets are counted.
     """
 
-    Options: ClassVar[type[BaseModel]] = ReceiveStatsdOptions
+    Options = ReceiveStatsdOptions
     buffer_bytes = PUSH_BUFFER_BYTES
-    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
-    known_losses: ClassVar[tuple[str, ...]] = ("datagrams",)
+    known_discards = ("invalid",)
+    known_losses = ("datagrams",)
 
     def __init__(self, options: ReceiveStatsdOptions, clock: Callable[[], datetime] = utc_now) -> None:
         self._listen = options.listen

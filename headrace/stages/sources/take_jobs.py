@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.jobs.errors import torn_args
@@ -35,8 +34,8 @@ class TakeJobs(Producer[Message[object]], StageType):
     has attempts left. A job that has not ended when the run ends is released, which costs no attempt.
     """
 
-    Options: ClassVar[type[BaseModel]] = TakeJobsOptions
-    needs_jobs: ClassVar[bool] = True
+    Options = TakeJobsOptions
+    needs_jobs = True
     emits_messages = True
 
     def __init__(self, options: TakeJobsOptions, jobs: Jobs) -> None:

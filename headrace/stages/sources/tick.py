@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import override
 
 from headrace.clock import utc_now
@@ -65,7 +65,7 @@ class Tick(Producer[object], StageType):
     `when_full: block`. The stage ends when the run drains.
     """
 
-    Options: ClassVar[type[BaseModel]] = TickOptions
+    Options = TickOptions
 
     def __init__(self, options: TickOptions, now: Callable[[], datetime] = utc_now) -> None:
         """`now` returns the time, aware UTC."""

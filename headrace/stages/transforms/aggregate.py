@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import inf
 from typing import ClassVar, Final
 
-from pydantic import BaseModel
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
@@ -107,11 +106,11 @@ class Aggregate(ProducerConsumer[object, object], StageType):
     `late`, if a stage subscribes to it.
     """
 
-    Options: ClassVar[type[BaseModel]] = AggregateOptions
-    takes_messages: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = (LATE,)
+    Options = AggregateOptions
+    takes_messages = True
+    known_discards = (LATE,)
     outputs_with: ClassVar[Mapping[str, str]] = {LATE: "late: route"}
-    at_most_once: ClassVar[str] = (
+    at_most_once = (
         "what is in its open windows is kept in memory alone, and is lost where it crashes or its OS process dies"
     )
     """The reason why no path through it is at-least-once: events are done once they are in a window."""

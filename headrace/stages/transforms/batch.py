@@ -2,9 +2,9 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
@@ -65,8 +65,8 @@ class Batch(ProducerConsumer[object, object], StageType):
     Open batches are emitted at the end. An event whose key or size cannot be computed fails alone.
     """
 
-    Options: ClassVar[type[BaseModel]] = BatchOptions
-    takes_messages: ClassVar[bool] = True
+    Options = BatchOptions
+    takes_messages = True
 
     def __init__(self, options: BatchOptions) -> None:
         self._options = options

@@ -3,9 +3,9 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.pipeline.message import AcknowledgementLike, Message, Outcome
@@ -85,9 +85,9 @@ class Dedupe(ProducerConsumer[object, object], StageType):
     The keys are in memory only, and a restart forgets them.
     """
 
-    Options: ClassVar[type[BaseModel]] = DedupeOptions
-    takes_messages: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = ("duplicate",)
+    Options = DedupeOptions
+    takes_messages = True
+    known_discards = ("duplicate",)
 
     def __init__(self, options: DedupeOptions) -> None:
         self._key = options.key

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.pipeline.flow.subscription import SubscribeTo
@@ -31,8 +31,8 @@ class DelayOptions(Options):
 class Delay(ProducerConsumer[object, object], StageType):
     """Emits each event when its time is over; a drain waits for that, up to its deadline."""
 
-    Options: ClassVar[type[BaseModel]] = DelayOptions
-    takes_messages: ClassVar[bool] = True
+    Options = DelayOptions
+    takes_messages = True
 
     def __init__(self, options: DelayOptions) -> None:
         self._seconds = options.time

@@ -1,8 +1,6 @@
 """Passes on the events for which an expression is true."""
 
-from typing import ClassVar
-
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -19,9 +17,9 @@ class FilterOptions(Options):
 class Filter(ProducerConsumer[object, object], StageType):
     """Passes on events in order, and discards others as `filtered`; an event for which `where` raises fails alone."""
 
-    Options: ClassVar[type[BaseModel]] = FilterOptions
-    per_event: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = ("filtered",)
+    Options = FilterOptions
+    per_event = True
+    known_discards = ("filtered",)
 
     def __init__(self, options: FilterOptions) -> None:
         self._where = options.where

@@ -2,9 +2,8 @@
 
 import inspect
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
@@ -33,8 +32,8 @@ class FlatMap(ProducerConsumer[object, object], StageType):
     An event for which the function raises, or returns no list of events, fails alone.
     """
 
-    Options: ClassVar[type[BaseModel]] = FlatMapOptions
-    per_event: ClassVar[bool] = True
+    Options = FlatMapOptions
+    per_event = True
 
     def __init__(self, options: FlatMapOptions) -> None:
         self._call: Function | None = options.call

@@ -3,10 +3,9 @@
 import ast
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, cast
 
 from pydantic import (
-    BaseModel,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -98,9 +97,9 @@ class MapOptions(Options):
 class Map(ProducerConsumer[object, object], StageType):
     """Emits one new event for each event, in order. An event for which the function raises fails alone."""
 
-    Options: ClassVar[type[BaseModel]] = MapOptions
-    per_event: ClassVar[bool] = True
-    one_to_one: ClassVar[bool] = True
+    Options = MapOptions
+    per_event = True
+    one_to_one = True
 
     def __init__(self, options: MapOptions) -> None:
         self._set = options.set

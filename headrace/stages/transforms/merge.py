@@ -5,9 +5,9 @@ import heapq
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.otp.process.process import ExitReason
@@ -118,8 +118,8 @@ class Merge(ProducerConsumer[object, object], StageType):
     An event whose key cannot be computed, or cannot be compared with other keys, fails alone.
     """
 
-    Options: ClassVar[type[BaseModel]] = MergeOptions
-    takes_messages: ClassVar[bool] = True
+    Options = MergeOptions
+    takes_messages = True
 
     def __init__(self, options: MergeOptions) -> None:
         self._key = options.order_by

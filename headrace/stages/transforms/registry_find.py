@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.jobs.jobs import Jobs
@@ -28,9 +27,9 @@ class RegistryFind(ProducerConsumer[object, object], StageType):
     `{state: "not found"}`. An event that is no mapping, or whose key does not fit the worker, fails alone.
     """
 
-    Options: ClassVar[type[BaseModel]] = RegistryFindOptions
-    takes_messages: ClassVar[bool] = True
-    needs_jobs: ClassVar[bool] = True
+    Options = RegistryFindOptions
+    takes_messages = True
+    needs_jobs = True
 
     def __init__(self, options: RegistryFindOptions, jobs: Jobs) -> None:
         self._into = options.into

@@ -1,9 +1,9 @@
 """Emits each event by one of several outputs: the first whose expression is true."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.dispatchers.dispatcher import UNROUTED
@@ -49,9 +49,9 @@ class Route(ProducerConsumer[object, Output], StageType):
     expression raises before one is true fails alone.
     """
 
-    Options: ClassVar[type[BaseModel]] = RouteOptions
-    per_event: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = (UNROUTED,)
+    Options = RouteOptions
+    per_event = True
+    known_discards = (UNROUTED,)
 
     def __init__(self, options: RouteOptions) -> None:
         self._wants = tuple(options.outputs.items())

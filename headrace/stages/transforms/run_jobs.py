@@ -1,9 +1,8 @@
 """Runs a job for each event, and emits its result."""
 
 import asyncio
-from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.jobs.errors import NotRecorded
@@ -35,10 +34,10 @@ class RunJobs(ProducerConsumer[object, object], StageType):
     queue says how many run at once. The next run continues jobs that have not ended with this one.
     """
 
-    Options: ClassVar[type[BaseModel]] = RunJobsOptions
-    takes_messages: ClassVar[bool] = True
-    needs_jobs: ClassVar[bool] = True
-    awaits_jobs: ClassVar[bool] = True
+    Options = RunJobsOptions
+    takes_messages = True
+    needs_jobs = True
+    awaits_jobs = True
 
     def __init__(self, options: RunJobsOptions, jobs: Jobs) -> None:
         """Raises `BadWorker` for an invalid queue."""

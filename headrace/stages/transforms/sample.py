@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from headrace.pipeline.dispatchers.partition import stable_hash
@@ -39,9 +39,9 @@ class SampleOptions(Options):
 class Sample(ProducerConsumer[object, object], StageType):
     """Passes on events in order, and discards others as `sampled`; an event without a valid key fails alone."""
 
-    Options: ClassVar[type[BaseModel]] = SampleOptions
-    per_event: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = ("sampled",)
+    Options = SampleOptions
+    per_event = True
+    known_discards = ("sampled",)
 
     def __init__(self, options: SampleOptions, chance: random.Random | None = None) -> None:
         self._options = options

@@ -1,9 +1,8 @@
 """Limits the rate of events by its demand, so that earlier stages wait."""
 
 import asyncio
-from typing import ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
 from headrace.otp.gen_server import Timer
@@ -28,8 +27,8 @@ class Throttle(ProducerConsumer[object, object], StageType):
     In any `t` seconds it passes at most `rate * t` events and the events of one period.
     """
 
-    Options: ClassVar[type[BaseModel]] = ThrottleOptions
-    takes_messages: ClassVar[bool] = True
+    Options = ThrottleOptions
+    takes_messages = True
 
     def __init__(self, options: ThrottleOptions) -> None:
         self._rate = options.rate

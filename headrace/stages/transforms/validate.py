@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Final, Literal, cast
 
 import fastjsonschema
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     PlainValidator,
@@ -111,9 +110,9 @@ class Validate(ProducerConsumer[object, object], StageType):
     With `invalid: route` it has two outputs; invalid events are emitted unchanged.
     """
 
-    Options: ClassVar[type[BaseModel]] = ValidateOptions
-    per_event: ClassVar[bool] = True
-    known_discards: ClassVar[tuple[str, ...]] = ("invalid",)
+    Options = ValidateOptions
+    per_event = True
+    known_discards = ("invalid",)
     outputs_with: ClassVar[Mapping[str, str]] = dict.fromkeys((VALID, INVALID), "invalid: route")
 
     def __init__(self, options: ValidateOptions) -> None:
