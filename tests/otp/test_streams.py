@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from headrace.otp.process.process import CRASH
 from headrace.pipeline.flow.subscription import SubscribeTo
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.producer import Producer
@@ -213,7 +214,7 @@ async def test_a_timeout_that_is_up_within_a_callback_is_a_crash_with_timeout_er
     topology.add("sink", lambda: TimedOut(handled), subscribe_to=SubscribeTo("numbers", 10, 5))
     reasons: list[object] = []
     await topology.start()
-    run_of(topology).scheduler.telemetry.attach("test", (), lambda _, __, metadata: reasons.append(metadata["reason"]))
+    topology.telemetry.attach("test", CRASH, lambda _, __, metadata: reasons.append(metadata["reason"]))
     outcome = await topology.join()
     assert outcome.is_completed
     assert [type(reason) for reason in reasons] == [TimeoutError]
