@@ -12,6 +12,8 @@ ALLOWED: Final = {
     "TypeGuard": "a name of typing",
     "start_mark": "an attribute of PyYAML",
     "end_mark": "an attribute of PyYAML",
+    "problem_mark": "an attribute of PyYAML",
+    "context_mark": "an attribute of PyYAML",
 }
 """Names of others."""
 

@@ -95,7 +95,7 @@ _NAME_LENGTH = 100  # it becomes a label of every metric
 
 
 def is_name(text: str) -> bool:
-    """Return whether a pipeline or stage may have that name: at most 100 letters, digits, `_`, `-` and `.`."""
+    """Return whether a pipeline or stage may have that name: at most 100 of A-Z, a-z, 0-9, `_`, `-` and `.`."""
     return len(text) <= _NAME_LENGTH and _NAME.fullmatch(text) is not None
 
 
