@@ -1,4 +1,4 @@
-"""JSON, logs, findings, error texts, and the exit code of a command."""
+"""JSON, logs, findings, and error texts."""
 
 import asyncio
 import codecs
@@ -9,16 +9,16 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Never
+from typing import Final, Literal
 
 from typing_extensions import override
 
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.streams import UNENCODABLE, ExitCode
+from headrace.console.cli.streams import UNENCODABLE
 from headrace.errors import HeadraceError, class_and_message, message_of
 from headrace.errors.root import is_ours, origin
 from headrace.otp.process.process import CURRENT
@@ -208,29 +208,6 @@ class CommandFailed(HeadraceError):
     """A command could not do its work; its exit code is 1."""
 
 
-def run_command(work: Callable[[], Awaitable[ExitCode]], *, as_json: bool) -> Never:
-    """Run a command on an event loop of its own, print its errors, and exit with its code."""
-    try:
-        code = asyncio.run(_awaited(work))
-    except ConfigError as error:
-        code = ExitCode.CONFIG
-        if as_json:
-            print_json({"exit_code": int(code), "findings": error.as_json()})
-        else:
-            print_findings(error)
-    except HeadraceError as error:
-        code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILED
-        if as_json:
-            print_json({"exit_code": int(code), "error": str(error)})
-        else:
-            print(f"headrace: {error}", file=sys.stderr)
-    sys.exit(code)
-
-
-async def _awaited(work: Callable[[], Awaitable[ExitCode]]) -> ExitCode:
-    return await work()
-
-
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun.
 
@@ -238,20 +215,6 @@ def counted(count: int, noun: str) -> str:
     ('1 job', '1,200 jobs')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def is_confirmed(count: int, noun: str, verb: str, *, is_yes: bool) -> bool:
-    """Ask on the terminal whether to change `count` things; `is_yes` is the answer given before.
-
-    Raises `UsageError` where there is no terminal to ask on.
-    """
-    if is_yes or not count:
-        return True
-    found = f"{counted(count, noun)} {'matches' if count == 1 else 'match'}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("--yes", f"{found}. Add --yes to {verb} them; there is no terminal to ask on")
-    print(f"{found}. {verb.capitalize()} them? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def iso(time: datetime | None) -> str | None:

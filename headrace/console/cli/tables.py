@@ -1,10 +1,12 @@
 """Tables and other text on stdout; imported only by commands that print some, since rich takes long to import."""
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Never
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -12,9 +14,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from headrace.console.cli.output import print_json
+from headrace.config.text.findings import ConfigError
+from headrace.console.cli.output import UsageError, print_findings, print_json
 from headrace.console.cli.streams import ExitCode
 from headrace.console.cli.summary import MetricRow, MetricSummary, RunSummary, metric_rows
+from headrace.errors import HeadraceError
 from headrace.pipeline.topology.snapshot import StageSnapshot
 
 _UNCUT: Final = 100_000  # columns: wider than any table
@@ -29,15 +33,37 @@ def print_tables(*parts: RenderableType) -> None:
         console.print(part)
 
 
-def print_result(
-    values: Mapping[str, object], *parts: RenderableType, as_json: bool, code: ExitCode = ExitCode.FINE
-) -> ExitCode:
-    """Print the result of a command: `values` with the exit code as one JSON document, or `parts` for people."""
-    if as_json:
-        print_json({"exit_code": int(code), **values})
-    else:
-        print_tables(*parts)
-    return code
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a command: `values` are its JSON, and `parts` its text for people, made only if it is printed."""
+
+    values: Mapping[str, object]
+    parts: Iterable[RenderableType]
+    code: ExitCode = ExitCode.FINE
+
+
+def run_command(work: Callable[[], Coroutine[Never, Never, Result]], *, as_json: bool) -> Never:
+    """Run a command on an event loop of its own, print its result or its error, and exit with its code."""
+    try:
+        result = asyncio.run(work())
+        code = result.code
+        if as_json:
+            print_json({"exit_code": int(code), **result.values})
+        else:
+            print_tables(*result.parts)
+    except ConfigError as error:
+        code = ExitCode.CONFIG
+        if as_json:
+            print_json({"exit_code": int(code), "findings": error.as_json()})
+        else:
+            print_findings(error)
+    except HeadraceError as error:
+        code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILED
+        if as_json:
+            print_json({"exit_code": int(code), "error": str(error)})
+        else:
+            print(f"headrace: {error}", file=sys.stderr)
+    sys.exit(code)
 
 
 def stdout_console() -> Console:

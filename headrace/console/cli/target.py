@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,8 @@ import typer
 from headrace.config.check.config import Config
 from headrace.config.files import load_parts
 from headrace.config.text.findings import ConfigError
-from headrace.console.cli.output import CommandFailed, UsageError
+from headrace.console.cli.output import CommandFailed, UsageError, counted
+from headrace.console.cli.streams import ExitCode
 from headrace.database.urls import has_nul
 from headrace.errors import HeadraceError
 from headrace.http.address import Address
@@ -253,6 +255,21 @@ def numbers_of(arguments: Sequence[str], noun: str) -> list[int]:
         if not argument.isascii() or not argument.isdigit():
             raise UsageError("NUMBER", f"{argument!r} is no number of {noun}: write numbers, as in 17 18")
     return [int(argument) for argument in arguments]
+
+
+def confirm(count: int, noun: str, verb: str, *, is_yes: bool) -> None:
+    """Ask on the terminal whether to change `count` things; exit when the answer is no. `is_yes` answers already.
+
+    Raises `UsageError` where there is no terminal to ask on.
+    """
+    if is_yes or not count:
+        return
+    found = f"{counted(count, noun)} {'matches' if count == 1 else 'match'}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--yes", f"{found}. Add --yes to {verb} them; there is no terminal to ask on")
+    print(f"{found}. {verb.capitalize()} them? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @contextmanager

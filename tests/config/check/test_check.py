@@ -133,7 +133,7 @@ WITH_TICK: list[Row] = [
         "bad-metric",
         2,
         69,
-        "le, quantile",
+        "le and quantile",
     ),
     (
         "  a: {type: tally, subscribe_to: t, metrics: [{histogram: a}]}",

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from headrace.clock import utc_now
 from headrace.config.check.stage_names import stage_names
-from headrace.console.cli.output import CommandFailed, UsageError, counted, is_confirmed, run_command
+from headrace.console.cli.output import CommandFailed, UsageError, counted
 from headrace.console.cli.streams import ExitCode, JsonOption
-from headrace.console.cli.tables import lines_of, print_result, short, table_of, time_text
+from headrace.console.cli.tables import Result, lines_of, run_command, short, table_of, time_text
 from headrace.console.cli.target import (
     DEAD_LETTERS,
     OpenDeadLetters,
@@ -21,6 +21,7 @@ from headrace.console.cli.target import (
     Target,
     TargetArguments,
     YesOption,
+    confirm,
     numbers_of,
 )
 from headrace.dead_letters.dead_letter import LIST_CHARACTERS, DeadLetter, EventForm, dead_letter_json
@@ -193,10 +194,8 @@ def cancelling(rate: str | None) -> DeadLetterVerb:
     )
 
 
-async def list_dead_letters(
-    target: Target, selection: DeadLetterSelectionOptions, page: Page, *, as_json: bool
-) -> ExitCode:
-    """Print dead letters, newest first."""
+async def list_dead_letters(target: Target, selection: DeadLetterSelectionOptions, page: Page) -> Result:
+    """Return dead letters, newest first."""
     async with target.dead_letters() as dead_letters:
         waiting = True if page.only_waiting else None
         which = replace(selection.filter(dead_letters.pipeline), is_waiting_for_replay=waiting)
@@ -210,11 +209,11 @@ async def list_dead_letters(
     ]
     if len(found) == page.limit < total:
         parts.append(f"the next ones: --before {found[-1].id}")
-    return print_result({"total": total, "dead_letters": values}, *parts, as_json=as_json)
+    return Result({"total": total, "dead_letters": values}, parts)
 
 
-async def show_dead_letters(target: Target, *, as_json: bool) -> ExitCode:
-    """Print whole dead letters. Raises `CommandFailed` when one does not exist."""
+async def show_dead_letters(target: Target) -> Result:
+    """Return whole dead letters. Raises `CommandFailed` when one does not exist."""
     numbers = numbers_of(target.arguments, "a letter")
     if not numbers:
         raise UsageError("NUMBER", "name the letters by their numbers, as in headrace dead-letters show shop.yaml 17")
@@ -225,7 +224,7 @@ async def show_dead_letters(target: Target, *, as_json: bool) -> ExitCode:
     if missing:
         raise NoDeadLetter(missing[0], dead_letters.pipeline)
     values = [dead_letter_json(dead_letter, is_whole=True) for dead_letter in found]
-    return print_result({"dead_letters": values}, *map(dead_letter_lines, found), as_json=as_json)
+    return Result({"dead_letters": values}, map(dead_letter_lines, found))
 
 
 async def change_dead_letters(
@@ -234,8 +233,7 @@ async def change_dead_letters(
     verb: DeadLetterVerb,
     *,
     is_yes: bool,
-    as_json: bool,
-) -> ExitCode:
+) -> Result:
     """Change dead letters: by number at once, by a filter after their count is confirmed."""
     numbers = numbers_of(target.arguments, "a letter")
     if not numbers and selection.is_empty:
@@ -244,15 +242,15 @@ async def change_dead_letters(
     async with target.dead_letters() as dead_letters:
         store = dead_letters.store
         which = selection.filter(dead_letters.pipeline, numbers)
-        if not numbers and not is_confirmed(await store.count(which), _NOUN, verb.name, is_yes=is_yes):
-            return ExitCode.FAILED
+        if not numbers:
+            confirm(await store.count(which), _NOUN, verb.name, is_yes=is_yes)
         changed = await verb.change(store, which)
         unknown_stages = await _unknown_stages(dead_letters, which) if verb.is_replay else []
     missed = max(0, len(set(numbers)) - changed)
     message = f"{counted(changed, _NOUN)} {(changed == 1 and verb.past_of_one) or verb.past}"
     values = {"changed": changed, "unchanged": missed, "no_stage": unknown_stages}
     code = ExitCode.FAILED if missed else ExitCode.FINE
-    return print_result(values, message, *_remarks(missed, unknown_stages), as_json=as_json, code=code)
+    return Result(values, [message, *_remarks(missed, unknown_stages)], code)
 
 
 async def _unknown_stages(dead_letters: OpenDeadLetters, which: DeadLetterFilter) -> list[str]:
@@ -311,9 +309,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     selection = _selection(stage, error, older)
     page = Page(limit, before, only_waiting=waiting)
     run_command(
-        lambda: list_dead_letters(
-            Target.of(DEAD_LETTERS, arguments, store, are_more=False), selection, page, as_json=as_json
-        ),
+        lambda: list_dead_letters(Target.of(DEAD_LETTERS, arguments, store, are_more=False), selection, page),
         as_json=as_json,
     )
 
@@ -321,7 +317,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 @app.command()
 def show(arguments: ShownDeadLetters = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show whole dead letters, with their tracebacks: headrace dead-letters show FILE NUMBER..."""
-    run_command(lambda: show_dead_letters(Target.of(DEAD_LETTERS, arguments, store), as_json=as_json), as_json=as_json)
+    run_command(lambda: show_dead_letters(Target.of(DEAD_LETTERS, arguments, store)), as_json=as_json)
 
 
 @app.command()
@@ -349,7 +345,6 @@ def replay(  # noqa: PLR0913 - to typer each option is a parameter
             selection,
             cancelling(rate) if cancel else replaying(rate),
             is_yes=yes,
-            as_json=as_json,
         ),
         as_json=as_json,
     )
@@ -370,9 +365,7 @@ def drop(  # noqa: PLR0913 - to typer each option is a parameter
     """Delete dead letters for good: headrace dead-letters drop FILE NUMBER..., or by a filter."""
     selection = _selection(stage, error, older, every=every)
     run_command(
-        lambda: change_dead_letters(
-            Target.of(DEAD_LETTERS, arguments, store), selection, DROPPING, is_yes=yes, as_json=as_json
-        ),
+        lambda: change_dead_letters(Target.of(DEAD_LETTERS, arguments, store), selection, DROPPING, is_yes=yes),
         as_json=as_json,
     )
 

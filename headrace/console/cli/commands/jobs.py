@@ -10,10 +10,10 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
-from headrace.console.cli.output import UsageError, counted, is_confirmed, iso, run_command
+from headrace.console.cli.output import UsageError, counted, iso
 from headrace.console.cli.streams import ExitCode, JsonOption
-from headrace.console.cli.tables import lines_of, print_result, short, table_of, time_text
-from headrace.console.cli.target import JOBS, StoreOption, Target, YesOption, numbers_of
+from headrace.console.cli.tables import Result, lines_of, run_command, short, table_of, time_text
+from headrace.console.cli.target import JOBS, StoreOption, Target, YesOption, confirm, numbers_of
 from headrace.jobs.errors import NoJob
 from headrace.jobs.flows.advance import AdvancerStore
 from headrace.jobs.flows.workflow import retry_flow
@@ -199,10 +199,8 @@ class EnqueueOptions:
     tags: tuple[str, ...] = ()
 
 
-async def list_jobs(
-    target: Target, selection: Selection, limit: int, before_id: int | None, *, as_json: bool
-) -> ExitCode:
-    """Print the newest jobs first."""
+async def list_jobs(target: Target, selection: Selection, limit: int, before_id: int | None) -> Result:
+    """Return the newest jobs first."""
     selection, others = selection.with_arguments(target.arguments)
     if others:
         raise UsageError("FILE", f"unexpected argument {others[0]!r}: {JOBS.example}")
@@ -213,11 +211,11 @@ async def list_jobs(
     parts: list[RenderableType] = [job_table(found), f"{len(found):,} of {counted(total, 'job')}"]
     if 0 < len(found) < total:
         parts.append(f"the next ones: --before {found[-1].id}")
-    return print_result({"total": total, "jobs": list(map(job_values, found))}, *parts, as_json=as_json)
+    return Result({"total": total, "jobs": list(map(job_values, found))}, parts)
 
 
-async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
-    """Print everything about some jobs. Raises `NoJob`."""
+async def show_jobs(target: Target) -> Result:
+    """Return everything about some jobs. Raises `NoJob`."""
     numbers = numbers_of(target.arguments, "a job")
     if not numbers:
         raise UsageError("NUMBER", "name the jobs to show by their numbers, as in headrace jobs show shop.yaml 17")
@@ -228,10 +226,10 @@ async def show_jobs(target: Target, *, as_json: bool) -> ExitCode:
             if job is None:
                 raise NoJob(number)
             found.append(job)
-    return print_result({"jobs": list(map(job_values, found))}, *map(job_lines, found), as_json=as_json)
+    return Result({"jobs": list(map(job_values, found))}, map(job_lines, found))
 
 
-async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool, as_json: bool) -> ExitCode:
+async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_yes: bool) -> Result:
     """Change jobs: by number at once, by a filter after their count is confirmed."""
     selection, others = selection.with_arguments(target.arguments)
     numbers = numbers_of(others, "a job")
@@ -242,18 +240,18 @@ async def change_jobs(target: Target, verb: Verb, selection: Selection, *, is_ye
     if verb.left_out and not numbers and which.states is None:
         which = replace(which, states=frozenset(STATES) - verb.left_out)
     async with target.store("finds", "changes", must_have_jobs=True) as jobs:
-        if not numbers and not is_confirmed(await jobs.store.count(which), "job", verb.name, is_yes=is_yes):
-            return ExitCode.FAILED
+        if not numbers:
+            confirm(await jobs.store.count(which), "job", verb.name, is_yes=is_yes)
         changed = await verb.change(jobs.store, which)
     missed = sorted(set(numbers) - set(changed))
     parts = [f"{counted(len(changed), 'job')} {verb.past}"]
     if missed:
         parts.append(f"left as they are, or not there: {', '.join(map(str, missed))}")
     code = ExitCode.FAILED if missed else ExitCode.FINE
-    return print_result({"changed": changed, "unchanged": missed}, *parts, as_json=as_json, code=code)
+    return Result({"changed": changed, "unchanged": missed}, parts, code)
 
 
-async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool) -> ExitCode:
+async def enqueue_job(target: Target, options: EnqueueOptions) -> Result:
     """Enqueue one job; where the config lists its worker's module, its arguments are checked."""
     if not target.arguments:
         raise UsageError(
@@ -270,16 +268,16 @@ async def enqueue_job(target: Target, options: EnqueueOptions, *, as_json: bool)
     values = {} if warning is None else {"warning": warning}
     if inserted is None:
         dropped = {"id": None, "is_conflict": False, **values}
-        return print_result(dropped, "a middleware dropped the job", as_json=as_json)
-    return print_inserted(inserted, as_json=as_json, **values)
+        return Result(dropped, ["a middleware dropped the job"])
+    return inserted_result(inserted, **values)
 
 
-def print_inserted(inserted: Inserted, *, as_json: bool, **values: object) -> ExitCode:
-    """Print the number of an enqueued job, or of the job that it duplicates."""
+def inserted_result(inserted: Inserted, **values: object) -> Result:
+    """Return the number of an enqueued job, or of the job that it duplicates."""
     conflict = f"job {inserted.id} is there already, and the same"
     sentence = conflict if inserted.is_conflict else f"job {inserted.id} is enqueued"
     document = {"id": inserted.id, "is_conflict": inserted.is_conflict, **values}
-    return print_result(document, sentence, as_json=as_json)
+    return Result(document, [sentence])
 
 
 async def _warning(jobs: Jobs, job: NewJob) -> str | None:
@@ -375,7 +373,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
     """List jobs, newest first: headrace jobs list FILE."""
     selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
     run_command(
-        lambda: list_jobs(Target.of(JOBS, arguments, store), selection, limit, before, as_json=as_json),
+        lambda: list_jobs(Target.of(JOBS, arguments, store), selection, limit, before),
         as_json=as_json,
     )
 
@@ -383,7 +381,7 @@ def list_(  # noqa: PLR0913 - to typer each option is a parameter
 @app.command()
 def show(arguments: ShownJobs = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show everything about jobs: headrace jobs show FILE NUMBER..."""
-    run_command(lambda: show_jobs(Target.of(JOBS, arguments, store), as_json=as_json), as_json=as_json)
+    run_command(lambda: show_jobs(Target.of(JOBS, arguments, store)), as_json=as_json)
 
 
 @app.command()
@@ -404,7 +402,7 @@ def enqueue(  # noqa: PLR0913 - to typer each option is a parameter
     With a FILE the worker and its arguments are checked first.
     """
     new = EnqueueOptions(queue, delay, priority, tuple(tag or ()))
-    run_command(lambda: enqueue_job(Target.of(JOBS, arguments, store), new, as_json=as_json), as_json=as_json)
+    run_command(lambda: enqueue_job(Target.of(JOBS, arguments, store), new), as_json=as_json)
 
 
 def _change(name: str, text: str) -> None:
@@ -424,7 +422,7 @@ def _change(name: str, text: str) -> None:
     ) -> None:
         selection = Selection(state or (), queue or (), worker or (), tag or (), args or ())
         run_command(
-            lambda: change_jobs(Target.of(JOBS, arguments, store), VERBS[name], selection, is_yes=yes, as_json=as_json),
+            lambda: change_jobs(Target.of(JOBS, arguments, store), VERBS[name], selection, is_yes=yes),
             as_json=as_json,
         )
 

@@ -6,9 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
-from headrace.console.cli.output import UsageError, run_command
-from headrace.console.cli.streams import ExitCode, JsonOption
-from headrace.console.cli.tables import print_result, table_of
+from headrace.console.cli.output import UsageError
+from headrace.console.cli.streams import JsonOption
+from headrace.console.cli.tables import Result, run_command, table_of
 from headrace.console.cli.target import JOBS, StoreOption, Target, TargetArguments
 from headrace.jobs.rules.limits import LARGEST_LIMIT, is_limit
 from headrace.jobs.stores.store import JobCount, JobStore, QueueSettings
@@ -18,8 +18,8 @@ _SHOWN: Final = ("available", "executing", "scheduled", "retryable", "discarded"
 _DIGITS: Final = 20  # longer numbers are above any limit, and Python refuses to read thousands of digits
 
 
-async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
-    """Print the limits of queues, whether they are paused, and the counts of their jobs."""
+async def list_queues(target: Target) -> Result:
+    """Return the limits of queues, whether they are paused, and the counts of their jobs."""
     limits = _limits(target)
     async with target.store("queue_controls", "finds", must_have_jobs=True) as jobs:
         settings = {one.queue: one for one in await jobs.store.queue_settings()}
@@ -31,10 +31,10 @@ async def list_queues(target: Target, *, as_json: bool) -> ExitCode:
         for one in queues
     ]
     table = table_of(("queue", "limit", "", *_SHOWN), rows, ("limit", *_SHOWN))
-    return print_result({"queues": queues}, table, as_json=as_json)
+    return Result({"queues": queues}, [table])
 
 
-async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
+async def pause_queues(target: Target, *, is_paused: bool) -> Result:
     """Pause or resume queues; OS processes that run them apply it within seconds."""
     names = target.arguments
     if not names:
@@ -45,10 +45,10 @@ async def pause_queues(target: Target, *, is_paused: bool, as_json: bool) -> Exi
         for name in names:
             await jobs.store.change_queue(name, is_paused=is_paused)
     sentence = f"{'paused' if is_paused else 'resumed'}: {', '.join(names)}"
-    return print_result({"queues": list(names)}, sentence, as_json=as_json)
+    return Result({"queues": list(names)}, [sentence])
 
 
-async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
+async def scale_queue(target: Target) -> Result:
     """Set how many jobs of a queue each OS process runs at a time; without a limit, as its config says."""
     if len(target.arguments) not in (1, 2):
         raise UsageError("NAME", "name one queue and its limit, as in headrace queues scale shop.yaml default 20")
@@ -62,7 +62,7 @@ async def scale_queue(target: Target, *, as_json: bool) -> ExitCode:
         else:
             await jobs.store.forget_queue(name)
     sentence = f"{name}: {limit} at a time" if rest else f"{name}: as the config says again"
-    return print_result({"queues": [name]}, sentence, as_json=as_json)
+    return Result({"queues": [name]}, [sentence])
 
 
 def _limit(text: str) -> int:
@@ -122,25 +122,19 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, pause,
 @app.command("list")
 def list_(arguments: TargetArguments = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List queues with their limits and jobs: headrace queues list FILE."""
-    run_command(
-        lambda: list_queues(Target.of(JOBS, arguments, store, are_more=False), as_json=as_json), as_json=as_json
-    )
+    run_command(lambda: list_queues(Target.of(JOBS, arguments, store, are_more=False)), as_json=as_json)
 
 
 @app.command()
 def pause(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Stop claiming jobs of queues, in all OS processes: headrace queues pause FILE NAME..."""
-    run_command(
-        lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=True, as_json=as_json), as_json=as_json
-    )
+    run_command(lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=True), as_json=as_json)
 
 
 @app.command()
 def resume(arguments: QueueNameArgument = None, *, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Claim jobs of queues again: headrace queues resume FILE NAME..."""
-    run_command(
-        lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=False, as_json=as_json), as_json=as_json
-    )
+    run_command(lambda: pause_queues(Target.of(JOBS, arguments, store), is_paused=False), as_json=as_json)
 
 
 @app.command()
@@ -149,4 +143,4 @@ def scale(arguments: Scaled = None, *, store: StoreOption = None, as_json: JsonO
 
     Without LIMIT the limit of the config applies again.
     """
-    run_command(lambda: scale_queue(Target.of(JOBS, arguments, store), as_json=as_json), as_json=as_json)
+    run_command(lambda: scale_queue(Target.of(JOBS, arguments, store)), as_json=as_json)

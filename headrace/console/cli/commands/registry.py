@@ -5,16 +5,16 @@ from typing import Annotated
 import typer
 
 from headrace.config.jobs import registries_of
-from headrace.console.cli.output import UsageError, run_command
+from headrace.console.cli.output import UsageError
 from headrace.console.cli.streams import ExitCode, JsonOption
-from headrace.console.cli.tables import print_result
+from headrace.console.cli.tables import Result, run_command
 from headrace.console.cli.target import FileArgument, Target
 from headrace.jobs.results import JobRegistry
 from headrace.stages.jobs import called_with, encoded
 
 
-async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> ExitCode:
-    """Print the state of a key and its result; return 1 unless its result is there."""
+async def find_key(target: Target, name: str, key: str) -> Result:
+    """Return the state of a key and its result; return 1 unless its result is there."""
     async with target.store("inserts", "finds", imports=True):
         registry = _registry(target, name)
         positional, named = called_with(registry, key)
@@ -22,17 +22,17 @@ async def find_key(target: Target, name: str, key: str, *, as_json: bool) -> Exi
     code = ExitCode.FINE if values["state"] == "found" else ExitCode.FAILED
     result = values.get("value", values.get("error"))
     sentence = str(values["state"]) if result is None else f"{values['state']}: {result}"
-    return print_result(values, sentence, as_json=as_json, code=code)
+    return Result(values, [sentence], code)
 
 
-async def add_key(target: Target, name: str, key: str, *, as_json: bool) -> ExitCode:
+async def add_key(target: Target, name: str, key: str) -> Result:
     """Start the work of a key, unless it was started; do not wait for it."""
     async with target.store("inserts", "finds", imports=True):
         registry = _registry(target, name)
         positional, named = called_with(registry, key)
         handle = await registry.add(*positional, **named)
     sentence = "the work was started before" if handle.is_conflict else f"job {handle.id} is enqueued"
-    return print_result({"id": handle.id, "is_conflict": handle.is_conflict}, sentence, as_json=as_json)
+    return Result({"id": handle.id, "is_conflict": handle.is_conflict}, [sentence])
 
 
 def _registry(target: Target, name: str) -> JobRegistry[..., object]:
@@ -52,7 +52,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Start the wo
 @app.command()
 def add(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOption = False) -> None:
     """Start the work of a key, once: headrace registry add FILE NAME KEY."""
-    run_command(lambda: add_key(Target(file), name, key, as_json=as_json), as_json=as_json)
+    run_command(lambda: add_key(Target(file), name, key), as_json=as_json)
 
 
 @app.command()
@@ -61,4 +61,4 @@ def find(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOptio
 
     Exit codes: 0 it is found; 1 it is pending, failed or not found.
     """
-    run_command(lambda: find_key(Target(file), name, key, as_json=as_json), as_json=as_json)
+    run_command(lambda: find_key(Target(file), name, key), as_json=as_json)

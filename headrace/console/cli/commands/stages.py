@@ -1,6 +1,6 @@
 """The commands `headrace stages ...`: list, pause, resume and change the stages of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -8,30 +8,34 @@ import typer
 from pydantic import ValidationError
 from rich.console import RenderableType
 
-from headrace.console.cli.output import UsageError, run_command
-from headrace.console.cli.streams import ExitCode, JsonOption
-from headrace.console.cli.tables import print_result, table_of
+from headrace.console.cli.output import UsageError
+from headrace.console.cli.streams import JsonOption
+from headrace.console.cli.tables import Result, run_command, table_of
 from headrace.console.cli.target import RUN, RunClient, Target, UnexpectedResponse, UrlOption
 from headrace.console.web.api.models import StageList, StageValues
 
 _NUMBERS: Final = ("received", "sent", "failed", "buffered", "in flight", "at a time")
 
 
-async def list_stages(target: Target, *, as_json: bool) -> ExitCode:
-    """Print the stages of a run."""
+async def list_stages(target: Target) -> Result:
+    """Return the stages of a run."""
     client = target.api()
     found = await client.ask("GET", "/api/stages")
-    parts = [] if as_json else _parts(_listed(client, found))
-    return print_result(found, *parts, as_json=as_json)
+    return Result(found, _parts(client, found))
 
 
-def _parts(listed: StageList) -> list[RenderableType]:
-    table = table_of(_HEADINGS, list(map(_row, listed.stages)), _NUMBERS)
-    stalls = [stage.stall for stage in listed.stages if stage.stall is not None]
-    return [f"the pipeline {listed.pipeline} is {listed.state}", table, *stalls]
+def _parts(client: RunClient, found: object) -> Iterator[RenderableType]:
+    """Yield the state and the table of stages. Raises `UnexpectedResponse`."""
+    try:
+        listed = StageList.model_validate(found)
+    except ValidationError as error:
+        raise UnexpectedResponse(client.url) from error
+    yield f"the pipeline {listed.pipeline} is {listed.state}"
+    yield table_of(_HEADINGS, map(_row, listed.stages), _NUMBERS)
+    yield from (stage.stall for stage in listed.stages if stage.stall is not None)
 
 
-async def pause_stages(target: Target, *, is_paused: bool, as_json: bool) -> ExitCode:
+async def pause_stages(target: Target, *, is_paused: bool) -> Result:
     """Pause or resume stages, one after another; an error leaves the stages before it paused or resumed."""
     names = target.arguments
     verb = "pause" if is_paused else "resume"
@@ -39,10 +43,10 @@ async def pause_stages(target: Target, *, is_paused: bool, as_json: bool) -> Exi
         raise UsageError("NAME", f"name the stages, as in headrace stages {verb} shop.yaml priced")
     client = target.api()
     stages = [await client.ask("POST", f"{_path(name)}/{verb}", {}) for name in names]
-    return print_result({"stages": stages}, f"{verb}d: {', '.join(names)}", as_json=as_json)
+    return Result({"stages": stages}, [f"{verb}d: {', '.join(names)}"])
 
 
-async def change_stage(target: Target, change: Mapping[str, object], *, as_json: bool) -> ExitCode:
+async def change_stage(target: Target, change: Mapping[str, object]) -> Result:
     """Change one stage, all of it or nothing."""
     if len(target.arguments) != 1:
         raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
@@ -50,7 +54,7 @@ async def change_stage(target: Target, change: Mapping[str, object], *, as_json:
         raise UsageError("NAME", "say what to change: --concurrency, --buffer-size or --demand")
     (name,) = target.arguments
     stage = await target.api().ask("PATCH", _path(name), change)
-    return print_result({"stages": [stage]}, f"changed: {name}", as_json=as_json)
+    return Result({"stages": [stage]}, [f"changed: {name}"])
 
 
 def change_json(concurrency: int | None, buffer_size: str | None, demands: Sequence[str]) -> dict[str, object]:
@@ -86,14 +90,6 @@ _DIGITS: Final = 10  # more are beyond any bound
 _HEADINGS: Final = ("stage", "type", "state", *_NUMBERS, "asks for")
 
 
-def _listed(client: RunClient, found: object) -> StageList:
-    """Return the stages of a response. Raises `UnexpectedResponse`."""
-    try:
-        return StageList.model_validate(found)
-    except ValidationError as error:
-        raise UnexpectedResponse(client.url) from error
-
-
 def _path(name: str) -> str:
     return f"/api/stages/{quote(name, safe='')}"
 
@@ -124,19 +120,19 @@ app = typer.Typer(
 @app.command("list")
 def list_(arguments: RunArguments = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """List stages with their state, counts and demand: headrace stages list FILE."""
-    run_command(lambda: list_stages(Target.of(RUN, arguments, url, are_more=False), as_json=as_json), as_json=as_json)
+    run_command(lambda: list_stages(Target.of(RUN, arguments, url, are_more=False)), as_json=as_json)
 
 
 @app.command()
 def pause(arguments: StageNameArgument = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """Give stages no new events; work in progress continues: headrace stages pause FILE NAME..."""
-    _pause(arguments, url, is_paused=True, as_json=as_json)
+    run_command(lambda: pause_stages(Target.of(RUN, arguments, url), is_paused=True), as_json=as_json)
 
 
 @app.command()
 def resume(arguments: StageNameArgument = None, *, url: UrlOption = None, as_json: JsonOption = False) -> None:
     """Resume paused stages: headrace stages resume FILE NAME..."""
-    _pause(arguments, url, is_paused=False, as_json=as_json)
+    run_command(lambda: pause_stages(Target.of(RUN, arguments, url), is_paused=False), as_json=as_json)
 
 
 @app.command()
@@ -161,14 +157,6 @@ def change(  # noqa: PLR0913 - to typer each option is a parameter
         lambda: change_stage(
             Target.of(RUN, arguments, url),
             change_json(concurrency, buffer_size, demand or []),
-            as_json=as_json,
         ),
-        as_json=as_json,
-    )
-
-
-def _pause(arguments: list[str] | None, url: str | None, *, is_paused: bool, as_json: bool) -> None:
-    run_command(
-        lambda: pause_stages(Target.of(RUN, arguments, url), is_paused=is_paused, as_json=as_json),
         as_json=as_json,
     )

@@ -1,6 +1,7 @@
 """Stages over HTTP: their state, and pausing, resuming and changing them while they run."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -25,11 +26,19 @@ _CHANGE_EXAMPLE: Final = "curl -X PATCH -H 'content-type: application/json' -d '
 _PATH_DESCRIPTIONS: Final = {"name": "The stage's name."}
 _NOT_BEGUN: Final = {503: "The run has not begun."}
 _REJECTIONS: Final = {
-    400: "A word is wrong.",
+    400: "A key or a value is wrong.",
     404: "There is no stage of that name.",
     409: "The stage cannot do that, or has ended.",
     **_NOT_BEGUN,
 }
+
+
+_change: Final = partial(
+    Endpoint,
+    path_descriptions=_PATH_DESCRIPTIONS,
+    answers={200: ResponseSpec("The stage, after the change.", (StageValues,))},
+    rejections=_REJECTIONS,
+)
 
 
 class StageApi:
@@ -42,8 +51,6 @@ class StageApi:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints of this class."""
-        one = {200: ResponseSpec("The stage.", (StageValues,))}
-        after = {200: ResponseSpec("The stage, after the change.", (StageValues,))}
         return (
             Endpoint(
                 name="list_stages",
@@ -61,41 +68,32 @@ class StageApi:
                 handler=self.show,
                 summary="Show one stage.",
                 path_descriptions=_PATH_DESCRIPTIONS,
-                answers=one,
+                answers={200: ResponseSpec("The stage.", (StageValues,))},
                 rejections={404: _REJECTIONS[404], **_NOT_BEGUN},
             ),
-            Endpoint(
+            _change(
                 name="pause_stage",
                 method="POST",
                 path=f"{ONE_PATH}/pause",
                 handler=self.pause,
                 summary="Pause a stage: it gets no new events until it is resumed; work in progress continues.",
-                path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
-                answers=after,
-                rejections=_REJECTIONS,
             ),
-            Endpoint(
+            _change(
                 name="resume_stage",
                 method="POST",
                 path=f"{ONE_PATH}/resume",
                 handler=self.resume,
                 summary="Resume a paused stage.",
-                path_descriptions=_PATH_DESCRIPTIONS,
                 body=Nothing,
-                answers=after,
-                rejections=_REJECTIONS,
             ),
-            Endpoint(
+            _change(
                 name="change_stage",
                 method="PATCH",
                 path=ONE_PATH,
                 handler=self.change,
                 summary="Change the concurrency, buffer size and demand of a stage: all of them, or none.",
-                path_descriptions=_PATH_DESCRIPTIONS,
                 body=StageChange,
-                answers=after,
-                rejections=_REJECTIONS,
             ),
         )
 
