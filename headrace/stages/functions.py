@@ -252,11 +252,6 @@ def gathered(events: Sequence[object], data: object) -> object:
     return first.derive(data, *(other for other in others if isinstance(other, Message)))
 
 
-def data_of_all(events: Sequence[object]) -> list[object]:
-    """Return the data of events."""
-    return list(map(data_of, events))
-
-
 def hashable(key: object) -> Hashable:
     """Return a hashable key of a value; `value_of` is its inverse. Raises `BadEvent`."""
     try:

@@ -1,14 +1,13 @@
 """Job options, new jobs and registries for stages, HTTP and commands."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Final, cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final, cast
 
 from pydantic import (
     AfterValidator,
     Field,
-    PlainSerializer,
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
@@ -21,7 +20,7 @@ from headrace.jobs.jobs import Jobs
 from headrace.jobs.results import FailedResult, Found, JobRegistry, KeyedResult, Pending
 from headrace.jobs.worker import AnyWorker
 from headrace.jobs.worker_options import JobOptions
-from headrace.stages.options import DurationField, ExpressionField, Options, compiled, refused
+from headrace.stages.options import EXPRESSION_TEXT, DurationField, ExpressionField, Options, compiled, refused
 from headrace.values import as_plain
 
 _NAME_LENGTH: Final = 127  # Oban's check
@@ -51,10 +50,6 @@ def _args(value: object, info: ValidationInfo) -> Expression:
     return compiled(compile_template, value, info)
 
 
-def _text_of(expression: Expression) -> str:
-    return expression.text
-
-
 WorkerField = Annotated[str, Field(min_length=1, max_length=_NAME_LENGTH), AfterValidator(WorkerName)]
 """A worker's name; its value is a `WorkerName`."""
 
@@ -64,9 +59,7 @@ RecordingWorkerField = Annotated[str, Field(min_length=1, max_length=_NAME_LENGT
 QueueField = Annotated[str, Field(min_length=1, max_length=_NAME_LENGTH), AfterValidator(QueueName)]
 """A queue's name; its value is a `QueueName`."""
 
-ArgsField = Annotated[
-    Expression, PlainValidator(_args), PlainSerializer(_text_of, when_used="json"), WithJsonSchema({"type": "object"})
-]
+ArgsField = Annotated[Expression, PlainValidator(_args), EXPRESSION_TEXT, WithJsonSchema({"type": "object"})]
 """A worker's arguments by name, as expressions over the event; a text is quoted inside: `"'eu'"`."""
 
 
@@ -112,33 +105,26 @@ class RegistryOptions(Options):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class NewJobOptions:
-    """Options of jobs. An omitted option has the value of the worker."""
-
-    queue: str | None = None
-    priority: int | None = None
-    tags: Sequence[str] = ()
-    unique: Unique | None = None
-    delay_seconds: float | None = None
-
-
 def no_args() -> Expression:
     """Return the arguments of a worker without parameters."""
     return compile_template({})
 
 
+def job_options(**options: object) -> JobOptions:
+    """Return the options that are set; the worker has the others."""
+    return cast("JobOptions", {name: value for name, value in options.items() if value not in (None, ())})
+
+
 class JobMaker:
     """Makes the jobs of one worker."""
 
-    def __init__(self, jobs: Jobs, worker: str, options: NewJobOptions) -> None:
+    def __init__(self, jobs: Jobs, worker: str, options: JobOptions, delay_seconds: float | None = None) -> None:
         """Raises `BadWorker` for invalid options."""
         self._now = jobs.now
-        self._delay_seconds = options.delay_seconds
+        self._delay_seconds = delay_seconds
         found = jobs.catalogue.get(worker)
-        self._worker = None if found is None else found.with_options(**_job_options(options))
-        queue, priority = options.queue or "default", options.priority or 0
-        self._plain = NewJob(worker, queue=queue, priority=priority, tags=options.tags, unique=options.unique)
+        self._worker = None if found is None else found.with_options(**options)
+        self._plain = NewJob(worker, **cast("dict[str, Any]", options))
 
     def new(self, args: object) -> NewJob:
         """Return the job with these arguments, a mapping. Raises `BadArguments` when they do not fit the worker.
@@ -154,19 +140,6 @@ class JobMaker:
     def _plain_job(self, named: Mapping[str, object]) -> NewJob:
         """Return the job of an unknown worker, with its arguments as plain JSON."""
         return replace(self._plain, args=cast("dict[str, object]", as_plain(dict(named))))
-
-
-def _job_options(options: NewJobOptions) -> JobOptions:
-    keywords: JobOptions = {}
-    if options.queue is not None:
-        keywords["queue"] = options.queue
-    if options.priority is not None:
-        keywords["priority"] = options.priority
-    if options.tags:
-        keywords["tags"] = options.tags
-    if options.unique is not None:
-        keywords["unique"] = options.unique
-    return keywords
 
 
 Called = tuple[tuple[object, ...], dict[str, object]]

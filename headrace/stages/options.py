@@ -7,7 +7,8 @@ spelling), `column` (from 1, inside the text) and `path` (keys below the option)
 
 import re
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Self, TypeVar
+from functools import partial
+from typing import Annotated, ClassVar, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -145,14 +146,6 @@ def _unit(parse: Callable[[object], T], value: object) -> T:
     raise failure
 
 
-def _duration(value: object) -> float:
-    return _unit(parse_duration, value)
-
-
-def _size(value: object) -> int:
-    return _unit(parse_size, value)
-
-
 def _rate(value: object) -> Rate:
     return value if isinstance(value, Rate) else _unit(parse_rate, value)
 
@@ -162,10 +155,6 @@ def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise refused("bad_value", "this must be a number, and not true or false")
     return value
-
-
-def _text_of(expression: Expression) -> str:
-    return expression.text
 
 
 def _rate_text(rate: Rate) -> str:
@@ -178,17 +167,18 @@ def _path(value: str) -> str:
     return value
 
 
+EXPRESSION_TEXT: Final = PlainSerializer(lambda expression: expression.text, when_used="json")
+"""Writes an expression as its text."""
+
 ExpressionField = Annotated[
     Expression,
     PlainValidator(_expression),
-    PlainSerializer(_text_of, when_used="json"),
+    EXPRESSION_TEXT,
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
 """One expression; a number or a boolean is its own value."""
 
-TemplateField = Annotated[
-    Expression, PlainValidator(_template), PlainSerializer(_text_of, when_used="json"), WithJsonSchema({})
-]
+TemplateField = Annotated[Expression, PlainValidator(_template), EXPRESSION_TEXT, WithJsonSchema({})]
 """A mapping or list whose strings are expressions; each event gets a new value."""
 
 FunctionField = Annotated[
@@ -198,14 +188,17 @@ FunctionField = Annotated[
 
 DurationField = Annotated[
     float,
-    PlainValidator(_duration),
+    PlainValidator(partial(_unit, parse_duration)),
     PlainSerializer(format_duration, when_used="json"),
     WithJsonSchema({"type": "string"}),
 ]
 """Seconds, written with a unit: `250ms`, `1h30m`."""
 
 SizeField = Annotated[
-    int, PlainValidator(_size), PlainSerializer(format_size, when_used="json"), WithJsonSchema({"type": "string"})
+    int,
+    PlainValidator(partial(_unit, parse_size)),
+    PlainSerializer(format_size, when_used="json"),
+    WithJsonSchema({"type": "string"}),
 ]
 """Bytes, written with a unit: `10MiB`."""
 

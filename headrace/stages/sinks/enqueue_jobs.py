@@ -10,7 +10,7 @@ from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.consumer import Consumer
 from headrace.stages.functions import Each
-from headrace.stages.jobs import ArgsField, JobMaker, NewJobOptions, UniqueOptions, WorkerField, no_args
+from headrace.stages.jobs import ArgsField, JobMaker, UniqueOptions, WorkerField, job_options, no_args
 from headrace.stages.options import CountField, DurationField, Options, StageType
 
 
@@ -50,8 +50,8 @@ class EnqueueJobs(Consumer[object], StageType):
         self._jobs = jobs
         self._args = options.args
         unique = options.unique.unique() if options.unique else None
-        job_options = NewJobOptions(options.queue, options.priority, options.tags, unique, options.schedule_in)
-        self._maker = JobMaker(jobs, options.worker, job_options)
+        given = job_options(queue=options.queue, priority=options.priority, tags=options.tags, unique=unique)
+        self._maker = JobMaker(jobs, options.worker, given, options.schedule_in)
 
     @override
     def handle_events(self, events: list[object]) -> Awaitable[None] | None:

@@ -10,7 +10,7 @@ from typing_extensions import override
 from headrace.otp.gen_server import Timer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
-from headrace.stages.functions import data_of, data_of_all, gathered, hashable
+from headrace.stages.functions import data_of, gathered, hashable
 from headrace.stages.options import CountField, DurationField, ExpressionField, Options, SizeField, StageType, refused
 from headrace.telemetry.counts import Family, FamilySpec
 from headrace.values import to_json, value_of
@@ -157,7 +157,7 @@ class Batch(ProducerConsumer[object, object], StageType):
         events, one.events = one.events, []
         self._flushed.add((trigger,))
         self.release(events)
-        data: object = data_of_all(events)
+        data: object = list(map(data_of, events))
         return gathered(events, data if self._options.key is None else {"key": value_of(one.key), "events": data})
 
     def _measure(self) -> None:

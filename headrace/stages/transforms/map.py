@@ -7,7 +7,6 @@ from typing import Annotated, cast
 
 from pydantic import (
     Field,
-    PlainSerializer,
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
@@ -21,7 +20,7 @@ from headrace.expressions.patterns import Regex
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.errors import BadEvent
 from headrace.stages.functions import Function, apply_to_events, await_events, evaluate_events
-from headrace.stages.options import FunctionField, Options, StageType, compiled, refused
+from headrace.stages.options import EXPRESSION_TEXT, FunctionField, Options, StageType, compiled, refused
 
 
 def compile_merge(fields: Mapping[str, object], regex: Regex = "re2") -> Expression:
@@ -75,7 +74,7 @@ def _merge(value: object, info: ValidationInfo) -> Expression:
 MergeField = Annotated[
     Expression,
     PlainValidator(_merge),
-    PlainSerializer(lambda merge: merge.text, when_used="json"),
+    EXPRESSION_TEXT,
     WithJsonSchema({"type": "object"}),
 ]
 """A mapping of fields to expressions, set in a copy of each event."""

@@ -10,7 +10,7 @@ from headrace.jobs.job import Inserted, NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.stages.functions import Each, derived
-from headrace.stages.jobs import ArgsField, JobMaker, NewJobOptions, WorkerField, no_args
+from headrace.stages.jobs import ArgsField, JobMaker, WorkerField, job_options, no_args
 from headrace.stages.options import Options, StageType
 
 
@@ -43,7 +43,7 @@ class RunJobs(ProducerConsumer[object, object], StageType):
         """Raises `BadWorker` for an invalid queue."""
         self._jobs = jobs
         self._args = options.args
-        self._maker = JobMaker(jobs, options.worker, NewJobOptions(options.queue))
+        self._maker = JobMaker(jobs, options.worker, job_options(queue=options.queue))
         worker = jobs.catalogue.get(options.worker)
         self._restored = (lambda result: result) if worker is None else worker.restored
 
