@@ -112,7 +112,7 @@ class StageInput:
 
     def waiting(self) -> Subscription | None:
         """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
-        if self.is_single:
+        if self.first.queue or self.is_single:
             return self.first if self.first.queue else None
         subscription = self._line.first()
         if subscription is not None:
@@ -129,12 +129,10 @@ class StageInput:
         subscription = self.waiting()
         if subscription is None:
             return None
-        events, ingested_at = subscription.queue.popleft()
+        events, ingested_at = subscription.dequeue()
         if events is None:
             self.source = subscription
             return subscription.markers.popleft()
-        if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, ingested_at)
         self.start_batch(subscription, events, ingested_at, len(events))
         return events
 
@@ -170,9 +168,7 @@ class StageInput:
         subscription = self.waiting()
         if subscription is None or subscription.queue[0][0] is None:
             return None
-        events, ingested_at = cast("tuple[list[object], float]", subscription.queue.popleft())
-        if subscription.offset or len(events) > subscription.window.batch_size:
-            events = subscription.cut(events, ingested_at)
+        events, ingested_at = cast("tuple[list[object], float]", subscription.dequeue())
         self._join(self.current_batch, subscription, events, ingested_at)
         return list(events)
 

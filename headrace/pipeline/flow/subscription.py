@@ -285,6 +285,13 @@ class Subscription:
         """Return how many events wait in the queue or are in flight."""
         return self.window.outstanding - self.asked - self.pending
 
+    def dequeue(self) -> tuple[list[object] | None, float]:
+        """Take the next batch from the queue, with its ingestion time; None stands for the next marker."""
+        events, ingested_at = self.queue.popleft()
+        if events is not None and (self.offset or len(events) > self.window.batch_size):
+            events = self.cut(events, ingested_at)
+        return events, ingested_at
+
     def cut(self, events: list[object], ingested_at: float) -> list[object]:
         """Return the next batch of a delivery that is longer than the window's batch size.
 
