@@ -55,7 +55,7 @@ S = TypeVar("S")
 class GenServer(Callbacks):
     """The base of a server: any method may be called or cast through its `Ref`, and runs in the process of the server.
 
-    Its optional callbacks are those of `Callbacks`. An exception in a callback or a method ends the process, and its
+    Its optional callbacks are declared in `Callbacks`. An exception in a callback or a method ends the process, and its
     supervisor decides about a restart. A method may return a `Reply`, and answer its caller later.
 
     The methods below may be called from `init` to `terminate`, on the loop's own thread; before and after they raise

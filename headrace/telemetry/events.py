@@ -22,7 +22,7 @@ class Telemetry:
         self._handlers: dict[str, tuple[EventName, TelemetryHandler]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._by_name: dict[EventName, list[tuple[str, TelemetryHandler]]] = {}
-        """The handlers of each emitted event, so that an event costs no look at the others."""
+        """The handlers of each emitted event, so that `execute` need not search."""
 
     def attach(self, handler_id: str, prefix: EventName, handler: TelemetryHandler) -> None:
         """Call `handler` for each event whose name begins with `prefix`. A used `handler_id` replaces its handler."""
