@@ -91,21 +91,8 @@ class Owner(Protocol):
         """Called when a turn held the loop for `seconds`, which is too long."""
 
 
-class _NoProcess:
-    """The owner of the turns of a process that has ended."""
-
-    def turn(self) -> int:
-        """Do nothing."""
-        return IDLE
-
-    def fail_turn(self, error: BaseException) -> None:
-        """Never called."""
-
-    def report_slow_callback(self, seconds: float) -> None:
-        """Do nothing."""
-
-
-_NOBODY: Final = _NoProcess()
+def _idle() -> int:
+    return IDLE
 
 
 class TurnTimes:
@@ -135,7 +122,7 @@ class TurnTimes:
     )
 
     def __init__(self, owner: Owner, run: Callable[[], int]) -> None:
-        self.owner = owner
+        self.owner: Owner | None = owner
         self.run = run
         self.is_ready = False
         self.quick = 0
@@ -154,9 +141,9 @@ class TurnTimes:
 
     def dispose(self, name: str, advice: str) -> None:
         """Drop the reference to the owner. The name is kept for the log, in case that this last turn was slow."""
-        self.owner = _NOBODY
+        self.owner = None
         self.last_holder = name, advice
-        self.run = _NOBODY.turn
+        self.run = _idle
 
     def handled(self, seconds: float) -> None:
         """Count a batch of an async callback, which took `seconds` from start to end, waits included."""
@@ -349,9 +336,9 @@ class Scheduler:
             self._go_on()
 
     def _report_slow(self, turns: TurnTimes, seconds: float) -> None:
-        if turns.last_holder is None:
+        if turns.owner is not None:
             turns.owner.report_slow_callback(seconds)
-        else:
+        elif turns.last_holder is not None:
             self.report_slow_task(*turns.last_holder, seconds)
 
     def report_slow_task(self, name: str, advice: str, seconds: float) -> None:
@@ -395,7 +382,8 @@ class Scheduler:
 
     def _failed(self, turns: TurnTimes, error: BaseException) -> int:
         try:
-            turns.owner.fail_turn(error)
+            if turns.owner is not None:
+                turns.owner.fail_turn(error)
         finally:
             self.interrupt(error)
         return IDLE
