@@ -4,10 +4,10 @@ from typing import ClassVar, Self, TypeVar, cast
 
 from typing_extensions import override
 
-from headrace.errors import NoCallback, NotStarted
+from headrace.errors import NotStarted
 from headrace.otp import links
 from headrace.otp.links import Monitor
-from headrace.otp.process.callbacks import CallbackName, Callbacks, overridden
+from headrace.otp.process.callbacks import Callbacks, required
 from headrace.otp.process.mailbox import Continuation, OwnEnvelope, Timeout
 from headrace.otp.process.process import ExitReason, Process
 from headrace.otp.process.state import check_reason
@@ -88,7 +88,7 @@ class GenServer(Callbacks):
         It runs before all waiting calls; several continuations run in order.
         """
         process = _process_of(self, "continue_with()")
-        _check_callback(self, process, "handle_continue", "argument")
+        required(self, "handle_continue", process.name, "self, argument")
         process.mailbox.put_first(Continuation(None, (argument,)))
         process.schedule_control()
 
@@ -98,7 +98,7 @@ class GenServer(Callbacks):
         A message of `send_after` counts too; events of a stage do not. A second call starts the time again.
         """
         process = _process_of(self, "timeout_after()")
-        _check_callback(self, process, "handle_timeout")
+        required(self, "handle_timeout", process.name)
         await_mail(process, seconds)
 
     def send_after(self, seconds: float, message: object) -> Timer:
@@ -137,11 +137,6 @@ def _process_of(server: GenServer, name: str) -> Process[object]:
         raise NotStarted(server, name)
     process.scheduler.check_loop(f"{name} of", process.name)
     return process
-
-
-def _check_callback(server: GenServer, process: Process[object], callback: CallbackName, argument: str = "") -> None:
-    if overridden(server, callback) is None:
-        raise NoCallback(process.name, f"{callback}({', '.join(filter(None, ('self', argument)))})")
 
 
 class GenServerProcess(Process[S]):

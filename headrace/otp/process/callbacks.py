@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, Literal, cast
 
+from headrace.errors import NoCallback
 from headrace.otp.process.state import ExitReason
 
 CallbackName = Literal["init", "terminate", "handle_info", "handle_continue", "handle_timeout"]
@@ -38,6 +39,14 @@ def is_overridden(callback: Callable[..., object], declared: Callable[..., objec
 
 
 def overridden(callbacks: object, name: CallbackName) -> Callable[..., object] | None:
-    """Return a callback of an object, whatever its class; None where it has none, or the empty body."""
+    """Return a callback of an object of any class; None where the object lacks it, or has the empty body."""
     own = cast("Callable[..., object] | None", getattr(callbacks, name, None))
     return own if own is not None and is_overridden(own, getattr(Callbacks, name)) else None
+
+
+def required(callbacks: object, name: CallbackName, process: str, arguments: str = "self") -> Callable[..., object]:
+    """Return a callback of an object. Raises `NoCallback` where the object lacks it, or has the empty body."""
+    own = overridden(callbacks, name)
+    if own is None:
+        raise NoCallback(process, f"{name}({arguments})")
+    return own

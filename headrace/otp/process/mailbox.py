@@ -9,8 +9,8 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
-from headrace.errors import MailboxFull, NoCallback, NoProcess, ProcessDown, ReplyGiven, short_repr
-from headrace.otp.process.callbacks import overridden
+from headrace.errors import MailboxFull, NoProcess, ProcessDown, ReplyGiven, short_repr
+from headrace.otp.process.callbacks import overridden, required
 from headrace.otp.process.state import MAILBOX_LIMIT
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG
@@ -75,10 +75,7 @@ class Continuation(OwnEnvelope):
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
-        handle_continue = overridden(callbacks, "handle_continue")
-        if handle_continue is None:
-            raise NoCallback(owner, "handle_continue(self, argument)")
-        return handle_continue(*self.args)
+        return required(callbacks, "handle_continue", owner, "self, argument")(*self.args)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,10 +84,7 @@ class Timeout(OwnEnvelope):
 
     @override
     def open(self, callbacks: object, owner: str) -> object:
-        handle_timeout = overridden(callbacks, "handle_timeout")
-        if handle_timeout is None:
-            raise NoCallback(owner, "handle_timeout(self)")
-        return handle_timeout()
+        return required(callbacks, "handle_timeout", owner)()
 
 
 def fail_mail(owner: str, mails: Sequence[Envelope], reason: object) -> None:
