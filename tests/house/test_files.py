@@ -10,8 +10,8 @@ from tests.house.words import modules
 
 LONGEST_LINES: Final = 500
 SMALL_LINES: Final = 40
-SMALL_FILES: Final = 8
-"""Files of 40 lines or less, `__init__.py` apart."""
+SMALL_FILES: Final = 6
+"""Files of 40 lines or less, `__init__.py` and stage types apart."""
 
 STAGE_TYPES: Final = ("sources", "transforms", "sinks")
 """Folders that hold as many files as there are types."""
@@ -39,8 +39,9 @@ def test_no_file_is_longer_than_500_lines() -> None:
 
 
 def test_small_files_do_not_grow_in_number() -> None:
-    small = [str(path) for path in _files() if path.name != "__init__.py" and _lines(path) <= SMALL_LINES]
-    assert len(small) == SMALL_FILES, small
+    files = [path for path in _files() if path.name != "__init__.py" and path.parent.name not in STAGE_TYPES]
+    small = [str(path) for path in files if _lines(path) <= SMALL_LINES]
+    assert len(small) <= SMALL_FILES, small
 
 
 def test_folders_hold_ten_files_or_twelve_beside_subfolders() -> None:
