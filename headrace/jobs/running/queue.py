@@ -306,7 +306,7 @@ class JobQueue:
         self._claimed += len(jobs)
         self._telemetry.execute(JOB_START, {"count": len(jobs)}, {"queue": self.owner.queue, "jobs": jobs})
         slots = [QueueSlot(job) for job in jobs]
-        self._running.update((slot.job.id, slot) for slot in slots)
+        self._running.update({slot.job.id: slot for slot in slots})
         self._runners.begin(slots)
 
     def _superseded(self, jobs: Sequence[Job]) -> list[Job]:
