@@ -140,11 +140,14 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
+def union_members(hint: Any) -> Sequence[Any]:
+    """Return the types of a union; of any other type a list of itself."""
+    return get_args(hint) if get_origin(hint) in {Union, UnionType} else [hint]
+
+
 def _choices(hint: Any) -> list[str]:
     """Return the names of the types in a union; an empty list if there is no choice."""
-    if get_origin(hint) not in {Union, UnionType}:
-        return []
-    names = [getattr(one, "__name__", str(one)) for one in get_args(hint)]
+    names = [getattr(one, "__name__", str(one)) for one in union_members(hint)]
     return names if len(set(names) - {"NoneType"}) > 1 else []
 
 
@@ -406,6 +409,4 @@ def _codec_of(worker: str, name: str, hint: Any) -> Codec:
 
 
 def _is_job(hint: Any) -> bool:
-    if get_origin(hint) in {Union, UnionType}:
-        return any(one is RunningJob for one in get_args(hint))
-    return hint is RunningJob
+    return any(one is RunningJob for one in union_members(hint))

@@ -6,10 +6,9 @@ from typing import Final
 from uuid import uuid4
 
 from headrace.jobs.errors import BadBatch
-from headrace.jobs.flows.advance import advance_all
-from headrace.jobs.flows.workflow import KeepsJobs
+from headrace.jobs.flows.workflow import FlowRun, KeepsJobs
 from headrace.jobs.job import INCOMPLETE, STATES, JobState, NewJob
-from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback, JobGroups
+from headrace.jobs.rules.flows import CALLBACK, CALLBACK_META, MEMBER_META, Callback
 from headrace.jobs.rules.job_filter import JobFilter
 
 BATCH_NAME: Final = "batch_name"
@@ -100,13 +99,10 @@ class Batch:
         return run
 
 
-class BatchRun:
-    """The handle of a batch that was started, in any process and at any time."""
+class BatchRun(FlowRun):
+    """The handle of a batch."""
 
-    def __init__(self, batch_id: str, service: KeepsJobs) -> None:
-        self.id = batch_id
-        self._service = service
-        self._group = JobGroups("batch_id", batch_id)
+    _key = "batch_id"
 
     async def progress(self) -> BatchProgress:
         """Return the states of its members; duplicates of other jobs are not counted."""
@@ -118,10 +114,6 @@ class BatchRun:
         cancelled = await self._service.cancel(self._members(*INCOMPLETE))
         await self.advance()
         return cancelled
-
-    async def advance(self) -> None:
-        """Release the due callbacks. This also happens without a call."""
-        await advance_all(self._service.store, [self._group])
 
     def _members(self, *states: JobState) -> JobFilter:
         return JobFilter(states=frozenset(states), meta={**self._group.meta, **MEMBER_META})

@@ -8,10 +8,10 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar, copy_context
-from types import UnionType
-from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_type_hints
 
 from headrace.errors import describe
+from headrace.jobs.arguments import union_members
 from headrace.jobs.errors import BadAnswer, BadWorker
 from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import current_job
@@ -209,16 +209,12 @@ def _pretend(one: Callable[..., object], function: Callable[..., object], name: 
 
 def _of_one(hint: Any) -> Any:
     """Return the annotation of the result of one job, made from that of the function."""
-    lists = [each for each in _choices(hint) if each is not type(None)]
+    lists = [each for each in union_members(hint) if each is not type(None)]
     if not lists:
         return None
     found = get_args(lists[0])
-    kept = [each for each in _choices(found[0]) if not _is_no_result(each)] if found else [Any]
+    kept = [each for each in union_members(found[0]) if not _is_no_result(each)] if found else [Any]
     return Union[tuple(kept)] if kept else None  # noqa: UP007 - made of what is found
-
-
-def _choices(hint: Any) -> Sequence[Any]:
-    return get_args(hint) if get_origin(hint) in {Union, UnionType} else [hint]
 
 
 def _is_no_result(hint: Any) -> bool:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 from uuid import uuid4
 
 from headrace.jobs.errors import BadWorkflow, did_you_mean
@@ -15,6 +15,7 @@ from headrace.jobs.rules.flows import (
     DEPS,
     IGNORES,
     NAME,
+    GroupKey,
     JobGroups,
     deps_of,
     duplicates_of,
@@ -145,13 +146,25 @@ class Workflow:
         return replace(step.job, meta=meta, state=state, label=step.name, awaits=step.after)
 
 
-class WorkflowRun:
-    """The handle of a workflow that was started, in any process and at any time."""
+class FlowRun:
+    """The handle of a workflow or a batch that was started, in any process and at any time."""
 
-    def __init__(self, workflow_id: str, service: KeepsJobs) -> None:
-        self.id = workflow_id
+    _key: ClassVar[GroupKey]
+
+    def __init__(self, flow_id: str, service: KeepsJobs) -> None:
+        self.id = flow_id
         self._service = service
-        self._group = JobGroups("workflow_id", workflow_id)
+        self._group = JobGroups(self._key, flow_id)
+
+    async def advance(self) -> None:
+        """Release the jobs that need wait no longer. This also happens without a call."""
+        await advance_all(self._service.store, [self._group])
+
+
+class WorkflowRun(FlowRun):
+    """The handle of a workflow."""
+
+    _key = "workflow_id"
 
     async def jobs(self) -> dict[str, Job]:
         """Return its jobs by the names of their steps, in the order in which they were inserted."""
@@ -183,10 +196,6 @@ class WorkflowRun:
         changed += await store.suspend(JobFilter(ids=suspended)) if suspended else []
         await self.advance()
         return changed
-
-    async def advance(self) -> None:
-        """Release the steps that need wait no longer. This also happens without a call."""
-        await advance_all(self._service.store, [self._group])
 
     async def _steps(self) -> list[Job]:
         return await steps_of(self._service.store, self._group)

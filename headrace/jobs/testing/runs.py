@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypedDict
@@ -37,9 +37,9 @@ from headrace.jobs.testing.assertions import ALL
 
 @dataclass(slots=True)
 class Attempt:
-    """An ended attempt: its outcome, and the answer or the error of its worker."""
+    """An attempt: its outcome, and the answer or the error of its worker."""
 
-    outcome: JobOutcome
+    outcome: JobOutcome = field(default_factory=AttemptReleased)
     answer: object = None
     error: Exception | None = None
 
@@ -51,18 +51,12 @@ class Attempt:
             raise JobFailed(worker, self.outcome.error)
 
 
-@dataclass(slots=True)
-class _Seen:
-    answer: object = None
-    error: Exception | None = None
-
-
 class TesterAttempts:
     """Runs attempts as a queue does, but each function in the thread and the task of the test."""
 
     def __init__(self, catalogue: WorkerCatalogue, context: ExecutionContext) -> None:
         """`context` has no threads and no OS processes."""
-        self._seen: dict[int, _Seen] = {}
+        self._attempts: dict[int, Attempt] = {}
         middleware = (self._see, *context.middleware)
         self._execute = AttemptRunner(catalogue, replace(context, middleware=middleware))
 
@@ -71,26 +65,26 @@ class TesterAttempts:
 
         A chunk worker is called once all jobs of the `batch` have begun; a single job is a batch of its own.
         """
-        seen = self._seen[id(job)] = _Seen()
+        attempt = self._attempts[id(job)] = Attempt()
         batch = ChunkBatch([job.id]) if batch is None else batch
         before, batch_before = RUNNING_JOB.set(RunningJob(job)), CHUNK_BATCH.set(batch)
         try:
-            outcome = await self._execute(job)
+            attempt.outcome = await self._execute(job)
         finally:
             batch.came(job.id)
             CHUNK_BATCH.reset(batch_before)
             RUNNING_JOB.reset(before)
-            del self._seen[id(job)]
-        return Attempt(outcome, seen.answer, seen.error)
+            del self._attempts[id(job)]
+        return attempt
 
     async def _see(self, running: RunningJob, call: NextCall) -> object:
-        seen = self._seen[id(running.job)]
+        attempt = self._attempts[id(running.job)]
         try:
-            seen.answer = await call()
+            attempt.answer = await call()
         except Exception as error:
-            seen.error = error
+            attempt.error = error
             raise
-        return seen.answer
+        return attempt.answer
 
 
 @dataclass(frozen=True, slots=True)
