@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from starlette.types import Send
+from starlette.types import Receive, Send
 
 from headrace.http.address import Address
 
@@ -56,10 +56,19 @@ def retry_later(status: int, text: str, seconds: int = 1) -> HttpAnswer:
     return HttpAnswer(status, text, ((b"retry-after", str(seconds).encode()),))
 
 
-async def send_answer(send: Send, answer: HttpAnswer) -> None:
-    """Send an answer as an ASGI app does."""
+async def send_answer(send: Send, answer: HttpAnswer, receive: Receive | None = None) -> None:
+    """Send an answer as an ASGI app does.
+
+    With `receive`, discard the body of the request before the connection closes: a client that still sends could miss
+    the answer otherwise. The body must be unread.
+    """
     body = answer.body
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers_with(body)})
+    if receive is not None:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        while (await receive()).get("more_body"):
+            pass
+        body = b""
     await send({"type": "http.response.body", "body": body})
 
 

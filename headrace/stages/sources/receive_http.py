@@ -322,7 +322,7 @@ class ReceiveHttp(Producer[object], StageType):
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: the ASGI app of the server."""
-        answer = self._check.rejection(scope) or self._rejection()
+        answer, unread = self._check.rejection(scope) or self._rejection(), None
         if answer is None:
             body = await self._body(receive)
             if body is None:
@@ -330,8 +330,10 @@ class ReceiveHttp(Producer[object], StageType):
             answer = await self._answer(body) if isinstance(body, bytes) else body
         elif b"expect" in headers_of(scope):
             answer = HttpAnswer(answer.status, answer.text, (*answer.headers, CLOSE))  # the body may never come
+        elif CLOSE in answer.headers:
+            unread = receive
         self._requests.add((str(answer.status),))
-        await send_answer(send, answer)
+        await send_answer(send, answer, unread)
 
     async def _body(self, receive: Receive) -> bytes | HttpAnswer | None:
         """Return the body of a request, or why it is refused; None when the client is gone."""

@@ -283,6 +283,19 @@ async def test_who_asks_while_the_source_drains_hears_503() -> None:
         assert topology.snapshot().stages[0].events_sent == 0
 
 
+async def test_a_sender_in_full_flow_reads_the_refusal_of_a_source_that_drains() -> None:
+    source = receive()
+    body = b"1" * 5_000_000
+    async with full(source), raw(source) as (reader, writer):
+        source.handle_drain()
+        writer.write(SENT + b"Content-Length: %d\r\n\r\n" % len(body))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        for at in range(0, len(body), 100_000):
+            writer.write(body[at : at + 100_000])
+            await writer.drain()
+        assert (await reader.read()).endswith(b"try again later.\n")
+
+
 def served(source: ReceiveHttp) -> HttpServer:
     assert source._server is not None
     return source._server
