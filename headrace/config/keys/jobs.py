@@ -1,6 +1,6 @@
 """The keys of the block `jobs:`: the store, the queues that run here, and their limits."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
@@ -37,20 +37,13 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _limit(value: object) -> object:
-    return {"limit": value} if isinstance(value, int | str) else value
+def _short_form(key: str, long_form: Any, *kinds: type) -> BeforeValidator:
+    """Return a validator that turns a value of `kinds` into the long form: a mapping, here with one key."""
 
+    def lengthened(value: object) -> object:
+        return {key: value} if isinstance(value, kinds) else value
 
-def _age(value: object) -> object:
-    return {"age": value} if isinstance(value, str) else value
-
-
-def _rate(value: object) -> object:
-    return {"rate": value} if isinstance(value, str) else value
-
-
-def _count(value: object) -> object:
-    return {"count": value} if isinstance(value, int | str) else value
+    return BeforeValidator(lengthened, json_schema_input_type=kinds[0] | long_form)
 
 
 def _partition(value: str) -> str:
@@ -86,10 +79,12 @@ class QueueKeys(Options):
 
     limit: Annotated[CountField, Field(ge=1)] = LIMIT
     rate_limit: Annotated[
-        RateLimitKeys | None, BeforeValidator(_rate, json_schema_input_type=str | RateLimitKeys | None)
+        RateLimitKeys | None,
+        _short_form("rate", RateLimitKeys | None, str),
     ] = None
     global_limit: Annotated[
-        GlobalLimitKeys | None, BeforeValidator(_count, json_schema_input_type=int | GlobalLimitKeys | None)
+        GlobalLimitKeys | None,
+        _short_form("count", GlobalLimitKeys | None, int, str),
     ] = None
 
     @model_validator(mode="after")
@@ -103,7 +98,7 @@ class QueueKeys(Options):
         return self
 
 
-_Queue = Annotated[QueueKeys, BeforeValidator(_limit, json_schema_input_type=int | QueueKeys)]
+_Queue = Annotated[QueueKeys, _short_form("limit", QueueKeys, int, str)]
 
 
 class CronKeys(Options):
@@ -149,7 +144,7 @@ class KeptKeys(Options):
     count: Annotated[CountField, Field(ge=0)] | None = None
 
 
-_Kept = Annotated[KeptKeys | None, BeforeValidator(_age, json_schema_input_type=str | KeptKeys | None)]
+_Kept = Annotated[KeptKeys | None, _short_form("age", KeptKeys | None, str)]
 
 
 class KeepKeys(Options):

@@ -12,7 +12,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from headrace.config.keys.stage import BufferKeys, DispatcherKeys, HandlingKeys, long_form
 from headrace.dead_letters.errors import BadDeadLetters
@@ -106,7 +105,7 @@ NAME_RULE = (
 
 def _name(value: str) -> str:
     if not is_name(value):
-        raise PydanticCustomError("bad_value", "{why}", {"why": NAME_RULE})
+        raise refused("bad_value", NAME_RULE)
     return value
 
 
@@ -114,8 +113,7 @@ def _subscriptions(value: object) -> object:
     """Turn the short forms of `subscribe_to` into the long one, a list of mappings."""
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | dict) for item in items):
-        why = "it must be a stage's name, a mapping with `stage:`, or a list of those"
-        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+        raise refused("bad_value", "it must be a stage's name, a mapping with `stage:`, or a list of those")
     return [{"stage": item} if isinstance(item, str) else item for item in items]
 
 
@@ -131,8 +129,7 @@ def _listener(value: object) -> object:
     if isinstance(value, str):
         return {"address": value}
     if not isinstance(value, dict):
-        why = "it must be host:port, a mapping with `address:`, or the word off"
-        raise PydanticCustomError("bad_value", "{why}", {"why": why})
+        raise refused("bad_value", "it must be host:port, a mapping with `address:`, or the word off")
     return value
 
 
@@ -186,8 +183,7 @@ class SubscriptionKeys(Options):
     def _below_max(cls, value: int | None, info: ValidationInfo) -> int | None:
         most = info.data.get("max_demand")
         if value is not None and most is not None and value >= most:
-            why = f"it must be less than max_demand, which is {most}"
-            raise PydanticCustomError("bad_value", "{why}", {"why": why})
+            raise refused("bad_value", f"it must be less than max_demand, which is {most}")
         return value
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from typing_extensions import override
 
@@ -45,9 +45,6 @@ def full_text(error: BaseException) -> str:
     """Return the whole traceback."""
     return "".join(traceback.format_exception(error)).rstrip()
 
-
-LevelName = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["text", "json"]
 
 _REPORT: Final = "this is a bug of headrace: please report it with the lines below"
 _QUIET: Final = ("uvicorn", "asyncio")
@@ -121,7 +118,7 @@ class LineFormatter(_Formatter):
 
 
 @contextmanager
-def logging_to(handler: logging.Handler, level: LevelName) -> Iterator[None]:
+def logging_to(handler: logging.Handler, level: str) -> Iterator[None]:
     """Send every record from `level` on to `handler` while the block runs, and Python's warnings with them."""
     root = logging.getLogger()
     levels = {name: logging.getLogger(name).level for name in _QUIET}

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -24,7 +25,6 @@ from headrace.console.web.api.stages import StageApi
 from headrace.console.web.auth import TRUSTED, HostAndTokenCheck, access_check
 from headrace.console.web.metrics_endpoint import MetricsExporter
 from headrace.jobs.metrics import JobsProbe
-from headrace.jobs.running.queue import QueueStatistics
 from headrace.pipeline.topology.snapshot import StageSnapshot, TopologySnapshot
 from headrace.pipeline.topology.topology import Topology
 
@@ -74,36 +74,20 @@ def readiness(
     return Readiness(is_ready, body)
 
 
-def with_jobs(
+def with_store(
     result: Readiness,
-    queues: Mapping[str, QueueStatistics],
+    key: str,
     error: str | None,
     *,
     is_trusted: bool,
     redactor: Callable[[str], str] = str,
+    **more: object,
 ) -> Readiness:
-    """Return the readiness with the jobs; not ready when their store failed with `error`."""
+    """Return the readiness with a store of the run and `more` about it; not ready when it failed with `error`."""
     shown = error if error is None else redactor(error) if is_trusted else "the store fails"
-    jobs = {
-        "store": "open" if error is None else "failed",
-        "error": shown,
-        "queues": [
-            {"queue": name, "limit": one.limit, "running": one.running, "is_paused": one.is_paused}
-            for name, one in queues.items()
-        ],
-    }
+    store = {"store": "open" if error is None else "failed", "error": shown, **more}
     is_ready = result.is_ready and error is None
-    return Readiness(is_ready, {**result.body, "ready": is_ready, "jobs": jobs})
-
-
-def with_dead_letters(
-    result: Readiness, error: str | None, *, is_trusted: bool, redactor: Callable[[str], str] = str
-) -> Readiness:
-    """Return the readiness with the dead letters; not ready when their store failed with `error`."""
-    shown = error if error is None else redactor(error) if is_trusted else "the store fails"
-    dead_letters = {"store": "open" if error is None else "failed", "error": shown}
-    is_ready = result.is_ready and error is None
-    return Readiness(is_ready, {**result.body, "ready": is_ready, "dead_letters": dead_letters})
+    return Readiness(is_ready, {**result.body, "ready": is_ready, key: store})
 
 
 def _stage(stage: StageSnapshot, redactor: Callable[[str], str], *, is_trusted: bool) -> dict[str, object]:
@@ -208,14 +192,15 @@ class _Answers:
         result = readiness(
             topology.name, topology.state, self._snapshot(), is_trusted=is_trusted, redactor=self._redactor
         )
+        with_own_store = partial(with_store, is_trusted=is_trusted, redactor=self._redactor)
         if self._probe is not None:
-            error = await self._probe.error()
-            result = with_jobs(
-                result, self._probe.jobs.statistics(), error, is_trusted=is_trusted, redactor=self._redactor
-            )
+            queues = [
+                {"queue": name, "limit": one.limit, "running": one.running, "is_paused": one.is_paused}
+                for name, one in self._probe.jobs.statistics().items()
+            ]
+            result = with_own_store(result, "jobs", await self._probe.error(), queues=queues)
         if self.dead_letters.has_store and topology.state == "running":
-            error = await self.dead_letters.error()
-            result = with_dead_letters(result, error, is_trusted=is_trusted, redactor=self._redactor)
+            result = with_own_store(result, "dead_letters", await self.dead_letters.error())
         return JSONResponse(result.body, 200 if result.is_ready else 503)
 
 

@@ -21,9 +21,7 @@ from headrace.config.pipeline import Pipeline
 from headrace.config.text.findings import ConfigError
 from headrace.console.cli.output import (
     JsonFormatter,
-    LevelName,
     LineFormatter,
-    LogFormat,
     UsageError,
     logging_to,
     print_findings,
@@ -93,6 +91,22 @@ def end_process(code: int) -> None:
     os._exit(code)
 
 
+class LogFormat(StrEnum):
+    """The format of log records."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The lowest level of log records that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """The options of the command; the default of a None depends on whether there is a terminal."""
@@ -102,7 +116,7 @@ class RunOptions:
     progress: bool | None = None
     summary: bool | None = None
     as_json: bool = False
-    log_level: LevelName = "info"
+    log_level: str = LogLevel.INFO
     log_format: LogFormat | None = None
     is_forever: bool = False
     is_quiet: bool = False
@@ -165,7 +179,7 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine
     is_for_people = is_terminal and not options.as_json
     is_shown = (is_for_people and not options.is_quiet) if options.progress is None else options.progress
     is_text = is_shown or (is_for_people and options.is_quiet)
-    formatter = _formatter(options, pipeline, options.log_format or ("text" if is_text else "json"))
+    formatter = _formatter(options, pipeline, options.log_format or (LogFormat.TEXT if is_text else LogFormat.JSON))
     if is_shown:
         with (on_terminal if is_terminal else in_lines)(time.monotonic) as progress:
             progress.handler.setFormatter(formatter)
@@ -179,8 +193,8 @@ def _reporting(options: RunOptions, pipeline: Pipeline) -> Iterator[ProgressLine
 
 
 def _formatter(options: RunOptions, pipeline: Pipeline, log_format: LogFormat) -> logging.Formatter:
-    with_tracebacks = options.log_level == "debug"
-    if log_format == "text":
+    with_tracebacks = options.log_level == LogLevel.DEBUG
+    if log_format is LogFormat.TEXT:
         return LineFormatter(with_tracebacks=with_tracebacks, redactor=_redactor(pipeline))
     names = [stage.name for stage in pipeline.config.stages] if pipeline.config else []
     return JsonFormatter(pipeline.name, names, with_tracebacks=with_tracebacks, redactor=_redactor(pipeline))
@@ -267,22 +281,6 @@ _ONE_FILE: Final = (
 _ONE_LEVEL: Final = "--verbose and --quiet exclude each other"
 
 
-class LogFormatOption(StrEnum):
-    """The format of log records."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The lowest level of log records that are written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 app = typer.Typer(add_completion=False)
 
 
@@ -332,7 +330,7 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         ),
     ] = None,
     log_format: Annotated[
-        LogFormatOption | None,
+        LogFormat | None,
         typer.Option(
             help="Write logs as short lines or as JSON.",
             metavar="text|json",
@@ -370,8 +368,8 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         progress,
         summary,
         as_json,
-        log_level=level.value,
-        log_format=None if log_format is None else log_format.value,
+        log_level=level,
+        log_format=log_format,
         is_forever=forever,
         is_quiet=quiet,
         json_file=json_file,
