@@ -30,8 +30,9 @@ from headrace.pipeline.failure import FailurePolicy
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome, Retained, as_messages
-from headrace.pipeline.stage.callbacks import HandlingStage, own_handle_each
+from headrace.pipeline.stage.callbacks import own_handle_each
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
+from headrace.pipeline.stage.stage import HandlingStage
 
 
 class Processing:
@@ -440,15 +441,15 @@ def processing_of(owner: ProcessingOwner, stage: HandlingStage) -> Processing:
     """Return the processing that the settings and the edges of a stage need."""
     policy, how = owner.failure, owner.concurrency
     handler = Handler(
-        owner.name,
-        policy,
-        stage.handle_events,
-        own_handle_each(stage),
-        stage.one_to_one,
-        stage.takes_messages,
-        owner.is_acknowledged,
-        isinstance(stage, ProducerConsumer),
-        None if how.mode == "inline" else Offload(stage, owner),
+        stage=owner.name,
+        policy=policy,
+        handle_events=stage.handle_events,
+        handle_each=own_handle_each(stage),
+        one_to_one=stage.one_to_one,
+        takes_messages=stage.takes_messages,
+        is_acknowledged=owner.is_acknowledged,
+        emits=isinstance(stage, ProducerConsumer),
+        offload=None if how.mode == "inline" else Offload(stage, owner),
     )
     if not how.is_plain:
         make = BatchUnit if not stage.per_event else EventUnit if how.mode == "inline" else OffloadedUnit

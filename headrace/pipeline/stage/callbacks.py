@@ -10,10 +10,7 @@ from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.stage import Stage
-
-HandlingStage = ProducerConsumer[object, object] | Consumer[object]
-"""A stage that takes events in."""
+from headrace.pipeline.stage.stage import HandlingStage, Stage
 
 _PREFIX: Final = "handle_"
 

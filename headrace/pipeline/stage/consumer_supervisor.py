@@ -12,15 +12,16 @@ from headrace.otp.process.process import CURRENT
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart
-from headrace.pipeline.stage.consumer import Consumer, ConsumerRuntime
+from headrace.pipeline.stage.consumer import Consumer
 from headrace.pipeline.stage.event_children import EventChildren, EventProcess
+from headrace.pipeline.stage.stage import HandlingRuntime
 
 In = TypeVar("In")
 S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumerSupervisorRuntime(ConsumerRuntime):
+class ConsumerSupervisorRuntime(HandlingRuntime):
     """The runtime's side of a consumer supervisor."""
 
     children: EventChildren

@@ -1,6 +1,5 @@
 """Producer-consumers: stages in the middle of a graph, which turn events into events."""
 
-import inspect
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -8,9 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from typing_extensions import override
 
 from headrace.errors import BadOption, MissingCallback
-from headrace.pipeline.flow.subscription import SubscribeTo
-from headrace.pipeline.flow.subscription_handle import SubscriptionHandle
-from headrace.pipeline.stage.stage import Emitter, Receiver, Runtime, Stage, events_given
+from headrace.pipeline.stage.stage import Emitter, HandlingRuntime, HandlingStage, events_given
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -24,15 +21,14 @@ class SideEmitter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ProducerConsumerRuntime(Runtime):
+class ProducerConsumerRuntime(HandlingRuntime):
     """The parts of the runtime that a producer-consumer calls."""
 
     emitter: Emitter
-    receiver: Receiver
     side_outputs: SideEmitter
 
 
-class ProducerConsumer(Stage, Generic[In, Out]):
+class ProducerConsumer(HandlingStage, Generic[In, Out]):
     """A stage that takes events in and emits events. Subclass it and return its outputs from `handle_events`.
 
     It works only while its own subscribers have unmet demand.
@@ -40,6 +36,7 @@ class ProducerConsumer(Stage, Generic[In, Out]):
 
     _runtime: ProducerConsumerRuntime
 
+    @override
     def handle_events(self, events: list[In]) -> Iterable[Out] | Awaitable[Iterable[Out]]:
         """Return the outputs of a batch: any number of events, in order.
 
@@ -104,21 +101,3 @@ class ProducerConsumer(Stage, Generic[In, Out]):
     def demand_by_consumer(self) -> dict[str, int]:
         """Return the unmet demand of each consumer, by its name."""
         return self._runtime.emitter.demand_by_consumer()
-
-    @override
-    def awaits(self) -> bool:
-        return inspect.iscoroutinefunction(self.handle_events)
-
-    @property
-    def source(self) -> SubscriptionHandle:
-        """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
-        return self._runtime.receiver.source()
-
-    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
-        """Subscribe to another stage of the same pipeline, or anew to the same one.
-
-        Raises `GraphError` for a stage that does not exist, that emits nothing, or that this stage feeds; `NoProcess`
-        for a stage that has ended.
-        """
-        self._runtime.receiver.check_loop("subscribe")
-        return self._runtime.receiver.subscribe(to)

@@ -12,7 +12,7 @@ from headrace.errors import StartFailed
 from headrace.http.client import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.consumer import ConsumerRuntime
+from headrace.pipeline.stage.stage import HandlingRuntime
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flaky_peer import Peer, serving
@@ -31,7 +31,7 @@ async def failed_with(peer: Peer, **said: object) -> RequestFailed:
     async with serving(peer) as url:
         stage = send(url, **said)
         unused: Any = None
-        stage._runtime = ConsumerRuntime(StageCounts("send"), unused, unused)
+        stage._runtime = HandlingRuntime(StageCounts("send"), unused, unused)
         stage.init()
         with pytest.raises(RequestFailed) as caught:
             await stage._send({"n": 1})
