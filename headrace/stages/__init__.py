@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PartField,
         RateField,
         SizeField,
+        StageType,
         TemplateField,
     )
     from headrace.telemetry.counts import FamilySpec
@@ -41,6 +42,7 @@ __all__ = [
     "RateField",
     "Retry",
     "SizeField",
+    "StageType",
     "TemplateField",
 ]
 
@@ -61,6 +63,7 @@ __getattr__, __dir__ = lazy_names(
         "RateField": "stages.options",
         "Retry": "pipeline.failure",
         "SizeField": "stages.options",
+        "StageType": "stages.options",
         "TemplateField": "stages.options",
     },
 )

@@ -7,9 +7,8 @@ import importlib
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
 
@@ -65,12 +64,6 @@ def prepend_to_path(folders: Iterable[Path]) -> None:
     first = [str(folder) for folder in dict.fromkeys(folders)]
     sys.path[:] = [*first, *(folder for folder in sys.path if folder not in first)]
     importlib.invalidate_caches()
-
-
-def jobs_check(found: LocatedNode, report: Report, *, imports: bool) -> "JobsCheck":
-    """Return the check of the block `jobs:`, which then also checks the workers that stages name."""
-    check = cast("type[JobsCheck]", import_module("headrace.config.check.jobs").JobsCheck)
-    return check(found, report, imports=imports)
 
 
 _OWN: Final = f"write a class of your own as module:Class, or install it as an entry point in the group {GROUP}"
@@ -130,7 +123,9 @@ class _Check:
             prepend_to_path(self._folders(child(LocatedNode(tree), "python_path")))
         block = child(LocatedNode(tree), "jobs")
         if block is not None:
-            self.jobs = jobs_check(block, self.report, imports=self.conditions.imports)
+            from headrace.config.check.jobs import JobsCheck
+
+            self.jobs = JobsCheck(block, self.report, imports=self.conditions.imports)
         jobs = self.jobs.run() if self.jobs else None
         checked = [self._stage(name, found) for name, found in self._stages(tree)]
         if self.is_whole:
@@ -139,9 +134,9 @@ class _Check:
 
     def _graph(self, vertices: Mapping[str, ConfigNode]) -> None:
         """Report all problems between the stages."""
-        problems = [*graph_problems(vertices), *(unconsumed_problems(vertices) if self.conditions.runs_alone else ())]
-        for span, problem in problems:
-            self.report.add(span, problem)
+        self.report.add_all(graph_problems(vertices))
+        if self.conditions.runs_alone:
+            self.report.add_all(unconsumed_problems(vertices))
 
     def _folders(self, type_node: LocatedNode | None) -> Iterator[Path]:
         """Yield the config's folder and those in its `python_path`, also where other keys at the top are wrong."""
@@ -179,33 +174,19 @@ class _Check:
             return ConfigNode(name, found), None
         if stage_type.kind is None:
             return ConfigNode(name, found), ConfiguredStage(name, stage_type, keys, NoOptions()) if keys else None
-        own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
-        self._unread(stage_type, own)
         type_node = child(found, "type") or found
-        options = self._options(stage_type, own, type_node)
+        options = self._options(stage_type, found, type_node)
         example = None if options is None else self._example(stage_type, options, type_node)
-        config_node = ConfigNode(
-            name,
-            found,
-            stage_type.kind,
-            stage_type.name,
-            _outputs(example),
-            () if example is None else tuple(example.side_outputs),
-            stage_type.stage.outputs_with,
-            max_retained=0 if example is None else example.max_retained,
-            has_waiting_sender=options is not None and stage_type.declares.has_waiting_sender(options),
-        )
         if stage_type.needs_jobs and self.jobs is None:
             self._needs_jobs(stage_type.name, type_node)
         if options is not None and self.jobs is not None:
             self.jobs.stage(options, found)
+        config_node = _node(name, found, stage_type, options, example)
         if keys is None or options is None or example is None:
             return config_node, None
-        for span, problem in handling_problems(keys, example, found):
-            self.report.add(span, problem)
+        self.report.add_all(handling_problems(keys, example, found))
         is_partitioned = keys.dispatcher.partitions is not None
-        for span, problem in buffer_problems(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned):
-            self.report.add(span, problem)
+        self.report.add_all(buffer_problems(stage_type.kind, keys.buffer, found, is_partitioned=is_partitioned))
         return config_node, ConfiguredStage(name, stage_type, keys, options)
 
     def _needs_jobs(self, type_name: str, type_node: LocatedNode) -> None:
@@ -215,8 +196,10 @@ class _Check:
         message = f"{with_article(shown)} stage needs the block `jobs:` at the top of the file, with its `store:`"
         self.report.add(node.span, Problem("missing-key", message))
 
-    def _options(self, stage_type: LoadedType, own: Subject, type_node: LocatedNode) -> BaseModel | None:
+    def _options(self, stage_type: LoadedType, found: LocatedNode, type_node: LocatedNode) -> BaseModel | None:
         """Return the checked options; None, and findings, where they or their model are wrong."""
+        own = Subject(_part(found, common=False), with_article(f"{stage_type.name} stage"), COMMON_KEYS)
+        self._unread(stage_type, own)
         taken = next((key for key in keys_of(stage_type.options) if key in COMMON_KEYS and key != "type"), None)
         if taken is not None:
             why = f"its `Options` has a field `{taken}`, a key that headrace reads itself: give the field another name"
@@ -318,8 +301,7 @@ class _Check:
         stages = tuple(stage for _, stage in checked if stage is not None)
         locations = {config_node.name: config_node.found for config_node, _ in checked}
         metrics = tuple(self._exports(stages, locations))
-        for span, problem in name_problems(stages, locations):
-            self.report.add(span, problem)
+        self.report.add_all(name_problems(stages, locations))
         self.report.findings.extend(duplicates(metrics))
         claims = tuple(self._claims(keys, stages, locations, root)) if self.is_whole else ()
         self.report.findings.extend(clashes(claims))
@@ -368,6 +350,27 @@ def _named(entry: MapEntry) -> MapEntry:
         return entry
     kept = {key: below for key, below in entry.node.entries.items() if key in _NAMING}
     return replace(entry, node=replace(entry.node, entries=kept))
+
+
+def _node(
+    name: str,
+    found: LocatedNode,
+    stage_type: LoadedType,
+    options: BaseModel | None,
+    example: type[Stage] | Stage | None,
+) -> ConfigNode:
+    """Return a stage as a node of the graph, with all that its options and an example of it tell."""
+    return ConfigNode(
+        name,
+        found,
+        stage_type.kind,
+        stage_type.name,
+        _outputs(example),
+        () if example is None else tuple(example.side_outputs),
+        stage_type.stage.outputs_with,
+        max_retained=0 if example is None else example.max_retained,
+        has_waiting_sender=options is not None and stage_type.declares.has_waiting_sender(options),
+    )
 
 
 def _outputs(stage: type[Stage] | Stage | None) -> tuple[str, ...] | None:

@@ -222,6 +222,11 @@ class Report:
         """Add one problem with its location."""
         self.findings.append(self.source.finding(span, problem))
 
+    def add_all(self, problems: Iterable[tuple[TextSpan, Problem]]) -> None:
+        """Add problems, each with its location."""
+        for span, problem in problems:
+            self.add(span, problem)
+
     def failure(self, span: TextSpan, problem: Problem) -> ConfigError:
         """Add a problem that ends the check, and return the error to raise."""
         self.add(span, problem)
