@@ -20,10 +20,10 @@ from headrace.pipeline.engine.units import EventHandler
 from headrace.pipeline.flow.input import StageInput, exit_reason
 from headrace.pipeline.flow.subscription import MarkerKind, Subscription
 from headrace.pipeline.message import Message, Outcome
-from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer import Consumer, HandlingRuntime
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, ConsumerSupervisorRuntime, gives_specs
 from headrace.pipeline.stage.event_children import EventChildren, EventEntry, EventProcess
-from headrace.pipeline.stage.stage import HandlingRuntime, Stage, check_nothing
+from headrace.pipeline.stage.stage import Stage, check_nothing
 from headrace.telemetry.counts import HistogramCounts
 
 LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)

@@ -14,9 +14,9 @@ from headrace.executors.protocol import unpacked_error
 from headrace.executors.thread_executor import ThreadExecutor
 from headrace.executors.worker_main import run_each
 from headrace.pipeline.failure import FailurePolicy
+from headrace.pipeline.stage.consumer import HandlingStage
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import Concurrency
-from headrace.pipeline.stage.stage import HandlingStage
 
 CALL_SECONDS: Final = 0.01
 """The aim for the time of one call of an OS process, which costs at least 0.1 ms by itself."""

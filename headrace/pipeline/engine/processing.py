@@ -31,8 +31,8 @@ from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.flow.subscription import Subscription
 from headrace.pipeline.message import Message, Outcome, Retained, as_messages
 from headrace.pipeline.stage.callbacks import own_handle_each
+from headrace.pipeline.stage.consumer import HandlingStage
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.stage import HandlingStage
 
 
 class Processing:

@@ -22,10 +22,11 @@ from headrace.pipeline.flow.ingress import Ingress
 from headrace.pipeline.flow.output import DemandMode
 from headrace.pipeline.flow.side_outputs import SideOutputs
 from headrace.pipeline.message import add_pending, as_messages
+from headrace.pipeline.stage.consumer import HandlingStage
 from headrace.pipeline.stage.producer import Inbox, Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
 from headrace.pipeline.stage.settings import PLAIN_CONCURRENCY
-from headrace.pipeline.stage.stage import HandlingStage, Stage, as_list, check_nothing
+from headrace.pipeline.stage.stage import Stage, as_list, check_nothing
 from headrace.telemetry.events import LOG
 
 Emitting = Producer[object] | ProducerConsumer[object, object]

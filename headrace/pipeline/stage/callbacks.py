@@ -6,11 +6,11 @@ from typing import Final
 
 from headrace.errors import MissingCallback, MisspeltCallback
 from headrace.otp.process.callbacks import is_overridden
-from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer import Consumer, HandlingStage
 from headrace.pipeline.stage.consumer_supervisor import ConsumerSupervisor, check_supervisor
 from headrace.pipeline.stage.producer import Producer
 from headrace.pipeline.stage.producer_consumer import ProducerConsumer
-from headrace.pipeline.stage.stage import HandlingStage, Stage
+from headrace.pipeline.stage.stage import Stage
 
 _PREFIX: Final = "handle_"
 

@@ -12,9 +12,8 @@ from headrace.otp.process.process import CURRENT
 from headrace.otp.ref import Ref
 from headrace.otp.supervision.child_spec import ChildCount, ChildInfo, ChildSpec
 from headrace.otp.supervision.restart import MAX_RESTARTS, MAX_SECONDS, Restart
-from headrace.pipeline.stage.consumer import Consumer
+from headrace.pipeline.stage.consumer import Consumer, HandlingRuntime
 from headrace.pipeline.stage.event_children import EventChildren, EventProcess
-from headrace.pipeline.stage.stage import HandlingRuntime
 
 In = TypeVar("In")
 S = TypeVar("S")

@@ -7,7 +7,8 @@ from typing import Generic, Protocol, TypeVar
 from typing_extensions import override
 
 from headrace.errors import BadOption, MissingCallback
-from headrace.pipeline.stage.stage import Emitter, HandlingRuntime, HandlingStage, events_given
+from headrace.pipeline.stage.consumer import HandlingRuntime, HandlingStage
+from headrace.pipeline.stage.stage import Emitter, events_given
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -1,13 +1,10 @@
 """`Stage`: the base of all stages, with its optional callbacks and the switches of a class."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Never, Protocol, cast
+from typing import ClassVar, Final, Never, Protocol, cast
 
-from typing_extensions import override
-
-from headrace.errors import BadOption, BadReturn, MissingCallback, NotStarted
+from headrace.errors import BadOption, BadReturn, NotStarted
 from headrace.otp.gen_server import GenServer
 from headrace.otp.process.state import ExitReason
 from headrace.otp.scheduler import SLOW_CALLBACK_ADVICE
@@ -281,41 +278,6 @@ class Stage(GenServer):
         Call it in the callback that returns their outputs (`message.derive`), or that drops them.
         """
         self._runtime.failures.release(events)
-
-
-@dataclass(frozen=True, slots=True)
-class HandlingRuntime(Runtime):
-    """The parts of the runtime that a stage calls which handles events."""
-
-    receiver: Receiver
-
-
-class HandlingStage(Stage):
-    """The base of `ProducerConsumer` and `Consumer`, which handle events: subclass one of these."""
-
-    _runtime: HandlingRuntime
-
-    def handle_events(self, events: list[Any]) -> object:
-        """Handle a batch, oldest first."""
-        raise MissingCallback(self, "handle_events(self, events)")
-
-    @override
-    def awaits(self) -> bool:
-        return inspect.iscoroutinefunction(self.handle_events)
-
-    @property
-    def source(self) -> SubscriptionHandle:
-        """The subscription of the current batch of `handle_events` (GenStage's `from`)."""
-        return self._runtime.receiver.source()
-
-    def subscribe(self, to: SubscribeTo | str) -> SubscriptionHandle:
-        """Subscribe to another stage of the same pipeline, or anew to the same one.
-
-        Raises `GraphError` for a stage that does not exist, that emits nothing, or that this stage feeds; `NoProcess`
-        for a stage that has ended.
-        """
-        self._runtime.receiver.check_loop("subscribe")
-        return self._runtime.receiver.subscribe(to)
 
 
 NOT_EVENTS: Final = (str, bytes, bytearray, dict)

@@ -12,7 +12,7 @@ from headrace.errors import StartFailed
 from headrace.http.client import PeerBusy, PeerRefused, PeerSilent, RequestFailed
 from headrace.pipeline.flow.counts import StageCounts
 from headrace.pipeline.message import Outcome
-from headrace.pipeline.stage.stage import HandlingRuntime
+from headrace.pipeline.stage.consumer import HandlingRuntime
 from headrace.stages.sinks.send_http import SendHttp, SendHttpOptions
 from tests.fakes.acknowledged_stages import Told
 from tests.fakes.flaky_peer import Peer, serving
