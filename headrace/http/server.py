@@ -201,7 +201,8 @@ class HttpConnection(H11Protocol):
             if self._server.has_date:
                 self._server.stamp()
             super().data_received(data)
-            self._set_deadline()
+            if self._timer is not None or self.conn.their_state is not h11.DONE:  # else it waits for the app
+                self._set_deadline()
 
     @override
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's returns None: it closes before the answer

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -401,7 +402,7 @@ class ReceiveHttp(Producer[object], StageType):
             return rejection
         events = found.events
         self._sizes.add(len(events), found.size_bytes)
-        success = OUTCOMES[Outcome.DONE] if options.answer == "done" else HttpAnswer(202, f"Accepted: {len(events)}.")
+        success = OUTCOMES[Outcome.DONE] if options.answer == "done" else _accepted(len(events))
         if not events:
             return success
         if not self.emits_messages:
@@ -411,6 +412,11 @@ class ReceiveHttp(Producer[object], StageType):
         self.emit_nowait([Message(event, acknowledgement=Acknowledgement(outcome.acknowledge)) for event in events])
         worst = await outcome.worst
         return success if worst is Outcome.DONE else OUTCOMES[worst]
+
+
+@lru_cache(128)
+def _accepted(count: int) -> HttpAnswer:
+    return HttpAnswer(202, f"Accepted: {count}.")
 
 
 class _RequestOutcome:
