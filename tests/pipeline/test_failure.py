@@ -464,4 +464,4 @@ async def test_left_over_events_that_no_store_takes_are_said(caplog: pytest.LogC
     await topology.start()
     outcome = await topology.join()
     assert (outcome.events_lost, outcome.events_kept) == (5, 0)
-    assert "5 left-over events could not be set aside: full" in caplog.text
+    assert "5 undelivered events could not be stored: full" in caplog.text

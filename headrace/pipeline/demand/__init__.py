@@ -1,1 +1,1 @@
-"""Demand, as pure values: the window of a consumer, the ledger of a producer, the buffer in between."""
+"""Demand, as pure values: the window of a consumer, the ledger of a producer, and the buffer between them."""

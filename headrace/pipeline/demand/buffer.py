@@ -1,6 +1,6 @@
 """Events that no consumer has asked for yet, bounded by number and bytes.
 
-Markers wait between them: a message behind all events of its time, which is due once those were taken.
+Markers wait between the events: a message is due when all events before it were taken.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ E = TypeVar("E")
 
 
 class Sizes(Generic[E]):
-    """The size of each event of a line, oldest first, as `measure` tells it, and their `total`, at most `limit`."""
+    """The sizes of buffered events by `measure`, oldest first, and their `total`, which may be at most `limit`."""
 
     __slots__ = ("_measure", "_sizes", "limit", "total")
 
@@ -24,7 +24,7 @@ class Sizes(Generic[E]):
 
     @property
     def is_full(self) -> bool:
-        """Whether there is room for no further event."""
+        """Whether there is no room for another event."""
         return self.total >= self.limit
 
     def put(self, events: Iterable[E]) -> None:
@@ -50,7 +50,7 @@ class Sizes(Generic[E]):
             self.total -= self._sizes.pop()
 
     def excess(self, *, of_oldest: bool) -> int:
-        """Return how many events have to go, from one end, until the rest fit; one alone always does."""
+        """Return how many events to remove, from one end, until the rest fits. A single event always fits."""
         over, count = self.total - self.limit, 0
         if over <= 0:
             return 0
@@ -64,11 +64,11 @@ class Sizes(Generic[E]):
 
 
 KeepPolicy = Literal["first", "last", "all"]
-"""Which end survives when a buffer overflows (GenStage's `buffer_keep`); all of it, where whoever emits has to wait."""
+"""The events that stay when a buffer overflows (GenStage's `buffer_keep`): with "all", senders have to wait."""
 
 
 class Chunk(NamedTuple, Generic[E]):
-    """A list of events, when the source took in the first, and whether a consumer had asked for them."""
+    """A list of events, the ingestion time of the first, and whether a consumer had asked for them."""
 
     events: list[E]
     ingested_at: float
@@ -76,12 +76,12 @@ class Chunk(NamedTuple, Generic[E]):
 
 
 class Buffer(Generic[E]):
-    """A bounded line of chunks.
+    """A bounded queue of chunks.
 
-    `limit` is the most events it holds that no consumer has asked for; None is no limit (a producer-consumer's, whose
-    overshoot the gate bounds). `sizes` bounds their bytes, too. Where it keeps all, events may exceed the bounds, and
-    `room` is 0. `asked` events beside those were asked for by a consumer that has left since, or were sent to
-    it: no bound applies to them. `markers` wait in order; they count as nothing, and no bound drops them.
+    `limit` is the largest number of events that no consumer has asked for; None is no limit (for producer-consumers,
+    which handle a batch only on demand). `sizes` limits their bytes, too. A buffer that keeps all may exceed the
+    limits, and `room` is 0 then. The `asked` events were asked for by a consumer that has left since, or were sent to
+    it: no limit applies to them. `markers` keep their order, count as no events, and are never dropped.
     """
 
     __slots__ = ("_chunks", "_offset", "_removed", "_taken", "asked", "keep", "limit", "markers", "size", "sizes")
@@ -99,9 +99,9 @@ class Buffer(Generic[E]):
         self.markers: deque[tuple[int, object]] = deque()
 
     def put(self, events: list[E], ingested_at: float, asked: int = 0) -> list[E]:
-        """Add `events` behind all others, of which a consumer had asked for the first `asked`.
+        """Add `events` behind all others. A consumer had asked for the first `asked` of them.
 
-        Return the events that had to go, from either end as `keep` says.
+        Return the dropped events, from the end that `keep` does not protect.
         """
         if asked > 0:
             self._add(Chunk(events[:asked], ingested_at, is_asked=True))
@@ -122,19 +122,19 @@ class Buffer(Generic[E]):
             self.asked += count
 
     def room(self, without_limit: int) -> int:
-        """Return how many more events it is to hold; `without_limit` are the most it holds if it has no limit."""
+        """Return how many more events fit. A buffer without a limit holds at most `without_limit`."""
         if self.sizes is not None and self.sizes.is_full:
             return 0
         return max(0, (without_limit if self.limit is None else self.limit) - self.size + self.asked)
 
     def resize(self, limit: int | None, keep: KeepPolicy) -> list[E]:
-        """Hold at most `limit` events from now on; return the events that had to go, from either end as `keep` says."""
+        """Hold at most `limit` events from now on; return the dropped events."""
         self.limit = limit
         self.keep = keep
         return self._fit()
 
     def add_marker(self, message: object) -> None:
-        """Put a message behind all events that are here now."""
+        """Put a message behind all events that wait now."""
         self.markers.append((self._removed + self.size, message))
 
     def take_markers(self) -> list[object]:
@@ -145,7 +145,7 @@ class Buffer(Generic[E]):
         return messages
 
     def put_back(self, events: list[E], ingested_at: float) -> None:
-        """Add `events` before all others; they were sent to a consumer once, so no bound applies."""
+        """Add `events` before all others. They had been sent to a consumer, so no limit applies."""
         self._put_back([Chunk(events, ingested_at, is_asked=True)])
 
     def undo_take(self, events: list[E]) -> None:
@@ -201,7 +201,7 @@ class Buffer(Generic[E]):
         return self._cut_oldest(excess) if self.keep == "last" else self._cut_newest(excess)
 
     def _take_from_head(self, most: int) -> list[E]:
-        """Cut by an offset, so that what stays is not copied for each small piece that goes."""
+        """Take from the first chunk. An offset saves a copy of the rest for each small piece."""
         chunk = self._chunks[0]
         events, begin = chunk.events, self._offset
         end = begin + most
@@ -225,7 +225,7 @@ class Buffer(Generic[E]):
             self._offset = 0
 
     def _cut_oldest(self, count: int) -> list[E]:
-        """Remove and return the oldest events that no consumer has asked for; the others stay where they are."""
+        """Remove and return the oldest events that no consumer has asked for; the others stay in place."""
         cut: list[E] = []
         kept: list[Chunk[E]] = []
         position = self._removed
@@ -244,7 +244,7 @@ class Buffer(Generic[E]):
         return cut
 
     def _cut_newest(self, count: int) -> list[E]:
-        """Remove and return the newest events that no consumer has asked for; the others stay where they are."""
+        """Remove and return the newest events that no consumer has asked for; the others stay in place."""
         self._drop_offset()
         pieces: deque[list[E]] = deque()
         kept: list[Chunk[E]] = []

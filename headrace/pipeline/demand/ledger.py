@@ -1,10 +1,11 @@
-"""The producer's side: reported demand that is not yet met."""
+"""The producer's side of demand: reported demand that is not met yet."""
 
 
 class Ledger:
-    """Reported demand minus emitted events, so that no event is asked of a producer twice.
+    """Reported demand minus emitted events, so that a producer is not asked twice for an event.
 
-    Events without demand do not pay in advance: `owed` is below 0 only from `report_late` to the next `report`.
+    Events that were emitted without demand do not reduce later demand: `owed` is below 0 only from `report_late` to the
+    next `report`.
     """
 
     __slots__ = ("owed",)
@@ -26,7 +27,7 @@ class Ledger:
         self.owed = owed if owed > 0 else 0
 
     def withdraw(self, count: int) -> None:
-        """Withdraw `count` of the reported demand: it reached a stream that had ended, and the next one gets it."""
+        """Withdraw `count` of the reported demand, which the next stream gets, since the last one had ended."""
         self.emitted(count)
 
     def report_late(self, count: int) -> None:
@@ -34,5 +35,5 @@ class Ledger:
         self.owed -= count
 
     def forget(self) -> None:
-        """Forget all reported demand: the callbacks that got it have ended, and their successor gets it anew."""
+        """Forget all reported demand. The callbacks that got it have ended, and new ones get it again."""
         self.owed = 0

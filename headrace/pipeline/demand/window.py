@@ -1,8 +1,8 @@
-"""The consumer's side; also manual windows and the windows of child supervisors.
+"""The consumer's side of demand; also the windows of manual demand and of consumer supervisors.
 
-GenStage's arithmetic, as seen on a running one: the first ask is `max_demand`; a delivery is cut into batches of at
-most `max_demand - min_demand`; after each batch, once the outstanding events have fallen to `min_demand`, the window is
-filled up again.
+GenStage's arithmetic, as observed in a running GenStage: the first ask is `max_demand`; a delivery is cut into batches
+of at most `max_demand - min_demand`; when the outstanding events have fallen to `min_demand` after a batch, the window
+is filled up again.
 """
 
 import sys
@@ -39,7 +39,7 @@ class Window:
         self.outstanding = 0
 
     def open(self) -> int:
-        """Return the first ask: all of `max_demand`; 0 where as many events are outstanding, or more."""
+        """Return the first ask, up to `max_demand`; 0 where as many events or more are outstanding."""
         ask = self.max_demand - self.outstanding
         if ask <= 0:
             return 0
@@ -70,7 +70,7 @@ class Window:
         return self
 
     def missing(self) -> int:
-        """Return how many to ask for once bounds have changed, and account for them: as after a batch."""
+        """Return how many events to ask for after a change of the bounds, and account for them."""
         return self.handled(0)
 
 
@@ -82,12 +82,12 @@ def checked(demand: int) -> int:
 
 
 def is_whole(number: object) -> bool:
-    """Return whether something is a whole number, which a truth value is not."""
+    """Return whether a value is a whole number; a bool is not."""
     return isinstance(number, int) and not isinstance(number, bool)
 
 
 class ManualWindow(Window):
-    """A window that asks only for what its consumer says, by `ask`; a whole delivery is one batch (GenStage's manual).
+    """A window that asks for events only by `ask`; a whole delivery is one batch (GenStage's manual mode).
 
     Guarantees: `0 <= outstanding <= max_demand`.
     """
@@ -113,7 +113,7 @@ class ManualWindow(Window):
 
 
 class EndedWindow(Window):
-    """The window of a subscription that has ended: it asks for nothing more, and cuts what waits as before."""
+    """The window of a subscription that has ended: it asks for nothing more, and cuts waiting deliveries as before."""
 
     __slots__ = ()
 
@@ -132,14 +132,14 @@ class EndedWindow(Window):
 
 
 CHILDREN_AT_A_TIME: Final = 50
-"""Events of a delivery for which children are started in one turn, so that others get theirs in between."""
+"""The most events of a delivery that get their children in one turn, so that other processes get turns between."""
 
 
 class ChildrenWindow(Window):
-    """At most `max_demand` children live; once `min_demand` of them have finished, as many more are asked for.
+    """At most `max_demand` children live. When `min_demand` of them have finished, as many more events are asked for.
 
-    GenStage's ConsumerSupervisor, as seen on a running one: it is the count of the finished that decides, where another
-    consumer looks at the outstanding events. With the default half the two are the same.
+    GenStage's ConsumerSupervisor, as observed in a running one: it counts finished children, where other consumers
+    count outstanding events. With the default `min_demand` both rules ask alike.
     """
 
     __slots__ = ()

@@ -13,9 +13,10 @@ from headrace.pipeline.message import Message, Outcome
 
 
 class DemandAccumulator(Dispatcher[Subscription]):
-    """Leaves asks with their subscriptions, where they can still be taken back, and notes in which order they came.
+    """Holds demand back: it stays with the subscriptions, where it can still be withdrawn, and keeps its order.
 
-    Events wait in the stage's buffer, within its bound; of each ask it is known how many were there before.
+    Events wait in the buffer of the stage, within its limits. The accumulator knows for each ask how many events were
+    buffered before it.
     """
 
     __slots__ = ("_asks", "_buffer", "_safe_dispatcher", "can_redeliver", "inner", "queued")
@@ -76,8 +77,8 @@ class DemandAccumulator(Dispatcher[Subscription]):
     def replay(self) -> int:
         """Report the demand to the dispatcher, in the order of the asks.
 
-        Return how many of the waiting events came after unreported demand and meet it: that demand is reported to the
-        producer all the same, as if it had been at once (GenStage).
+        Return how many of the waiting events came after unreported demand and meet it. That demand is still reported to
+        the producer, as if it had been reported at once (GenStage).
         """
         reported = missed = self._safe_dispatcher.unmet(self.inner)
         waiting = seen = unreported = 0
@@ -101,15 +102,15 @@ class DemandAccumulator(Dispatcher[Subscription]):
 
 
 def _met(waiting: int, missed: int) -> tuple[int, int]:
-    """Return how many events and how much demand are left when waiting events have met demand."""
+    """Return the events and the demand that are left when waiting events have met demand."""
     met = min(waiting, missed)
     return waiting - met, missed - met
 
 
 class Selector:
-    """A selector that sees data, and that fails one event alone when it raises: the producer and all others go on.
+    """A selector of a subscription. It sees the data of messages, and fails only the event on which it raises.
 
-    The event counts as failed at the consumer whose subscription it is.
+    That event counts as failed at the consumer of the subscription.
     """
 
     __slots__ = ("_counts", "_is_acknowledged", "selects")
@@ -124,7 +125,7 @@ class Selector:
         message = event if self._is_acknowledged and isinstance(event, Message) else None
         try:
             return self.selects(event if message is None else message.data)
-        except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
+        except Exception as error:  # noqa: BLE001 - a function of a user may raise anything; it fails this event alone
             self._counts.fail(error)
             if message is not None:
                 message.acknowledgement.add(1)

@@ -79,7 +79,7 @@ _LEFT: Final = frozenset({"crash", "cancelled"})
 
 
 class StageCounts:
-    """Plain integers of one stage; `discarded`, `lost` and `errors` begin at 0 for the names known from the start."""
+    """Plain integers of one stage. `discarded` and `lost` begin with 0 for each name that is known from the start."""
 
     __slots__ = (
         "_has_logged_overflow",
@@ -131,7 +131,7 @@ class StageCounts:
                 self.log_overflow()
 
     def leave(self, events: Sequence[object], reason: str, count: int | None = None) -> None:
-        """Count received events that go no further, and report those that a crash or the end of the run left behind.
+        """Count received events that go no further. Report them where a crash or the end of the run is the reason.
 
         `count` is their number, where callbacks may have changed the list since.
         """
@@ -140,7 +140,7 @@ class StageCounts:
             self._undelivered.undelivered(self, events, reason, is_output=False)
 
     def leave_outputs(self, events: Sequence[object], reason: str) -> None:
-        """Count emitted events that go no further, and report those that a crash or the end of the run left behind."""
+        """Count emitted events that go no further. Report them where a crash or the end of the run is the reason."""
         self.discard(len(events), reason)
         if self._undelivered is not None and events and reason in _LEFT:
             self._undelivered.undelivered(self, events, reason, is_output=True)
@@ -170,7 +170,7 @@ class StageCounts:
         self._log_once(error, self.error(error), "discards an event")
 
     def fail_at_source(self) -> None:
-        """Count one event that a source raised over instead of yielding it; the crash of the stage names the error."""
+        """Count one event that a source raised an error for, instead of yielding it. The crash names the error."""
         self.failed += 1
         self.discard(1, "error")
 
@@ -192,7 +192,7 @@ class StageCounts:
             self._log_once(error, self.error(error), "sets an event aside as a dead letter")
 
     def fail_to_dead_letter(self, count: int, error: Exception) -> None:
-        """Log that the store takes no dead letters, once until it takes some again."""
+        """Log that the store refuses dead letters: once, until it accepts one again."""
         self.connection(DEAD_LETTERS, IDLE_SECONDS).down(error)
         if not self._has_logged_store:
             self._has_logged_store = True
@@ -210,7 +210,7 @@ class StageCounts:
             self._log_once(error, self.error(error), "passes an event to its errors output")
 
     def _log_once(self, error: BaseException, name: str, action: str, level: int = logging.ERROR) -> None:
-        """Log the action for an event, unless one that failed alike was logged at the same level."""
+        """Log the action for an event, unless an event with the same class of error was logged at this level."""
         if name in self._logged[level] or len(self._logged[level]) > ERROR_TYPES_LIMIT:
             return
         self._logged[level].add(name)

@@ -15,10 +15,10 @@ from headrace.errors import BufferFull, NoProcess
 from headrace.pipeline.flow.output import StageOutput
 
 ROOM_WITHOUT_LIMIT: Final = 10_000
-"""Events from outside that a stage buffers whose own buffer has no limit (a producer-consumer's)."""
+"""The most events from outside that a stage without a buffer limit (a producer-consumer) buffers."""
 
 _BOUNDLESS: Final = sys.maxsize
-"""Room, where what finds none is taken all the same, and discarded."""
+"""The room of a stage that discards events without room: it accepts any number."""
 
 
 def _always() -> bool:
@@ -36,10 +36,10 @@ class PendingPut:
 
 
 class Ingress:
-    """Lets events into a stage as far as its subscribers' demand and its buffer have room.
+    """Emits events from outside by a stage, as far as the demand of its subscribers and its buffer have room.
 
-    A list no longer than the buffer goes in as a whole; a longer one piece by piece. Where the stage discards events
-    without room there is always some, and where these fail no sender waits.
+    A list no longer than the buffer is emitted as a whole, a longer one piece by piece. A stage that discards events
+    always has room. Where events without room fail, no sender waits.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Ingress:
         owed: Callable[[], int],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """`owed` says how much of the demand is kept for what the stage emits by itself."""
+        """`owed` returns how much of the demand is kept for events that the stage emits by itself."""
         self._output = stage_output
         self._emit = emit
         self._owed = owed
@@ -70,21 +70,21 @@ class Ingress:
         return self._output.is_acknowledged
 
     def room(self) -> int:
-        """Return how many events would go in now: asked for and not owed, or buffered."""
+        """Return how many events could be emitted now: to demand that is not owed, or to the buffer."""
         unmet = self._output.collect()
         return self._free() + max(0, unmet - self._owed())
 
     def room_at_once(self) -> int:
-        """Return how many events `put` would let in before it returns: none while others wait."""
+        """Return how many events `put` would emit before it returns: none while other senders wait."""
         return 0 if self._waiting else self.room()
 
     def capacity(self) -> int:
-        """Return how many events the stage itself could emit now without a loss, or as its settings allow."""
+        """Return how many events the stage itself could emit now without a loss."""
         unmet = self._output.collect()
         return self._free() + unmet
 
     def producer_waits(self, room_made: Callable[[], None]) -> None:
-        """Have `room_made` called once there is room for an event of the stage's own."""
+        """Call `room_made`, once, when the stage has room for an event of its own."""
         self._own = room_made
         self._output.wait_for_room(self.offer)
 
@@ -102,9 +102,9 @@ class Ingress:
         self._emit(events)
 
     def put(self, events: list[object], may_begin: Callable[[], bool] = _always) -> asyncio.Future[None]:
-        """Emit the events as there is room; return a future for when all are in. Cancel it to take the rest back.
+        """Emit the events as there is room. The future is done when all are emitted; cancel it to take the rest back.
 
-        `may_begin` is asked once, right before the first of them goes in; if it says no, none does.
+        `may_begin` is called once, before the first event is emitted. When it returns False, none is emitted.
         """
         done: asyncio.Future[None] = self._loop.create_future()
         if self._is_closed or self._output.is_closed:
@@ -121,7 +121,7 @@ class Ingress:
         return done
 
     def _no_longer_waits(self, done: asyncio.Future[None]) -> None:
-        """Let in the lists behind a cancelled one, if they need less room."""
+        """Emit the lists behind a cancelled one, if they need less room."""
         if done.cancelled():
             self.offer()
 
@@ -137,7 +137,7 @@ class Ingress:
         return taken
 
     def offer(self) -> None:
-        """Let in the waiting events that have room by now."""
+        """Emit the waiting events that have room now."""
         if self._is_at_it:
             return
         self._is_at_it = True
@@ -154,9 +154,9 @@ class Ingress:
             self._output.wait_for_room(None)
 
     def _let_first_in(self) -> bool:
-        """Let in the first list, or a piece of it; return whether there may be room for more."""
+        """Emit the first list, or a piece of it; return whether there may be room for more."""
         first = self._waiting[0]
-        if first.done.done():  # nobody waits for it any more
+        if first.done.done():  # its sender has cancelled it
             self._waiting.popleft()
             return True
         rest = len(first.events) - first.taken
@@ -175,7 +175,7 @@ class Ingress:
         return True
 
     def close(self) -> None:
-        """Let nothing more in: waiting callers get `NoProcess`."""
+        """Emit nothing more: waiting senders get `NoProcess`."""
         self._is_closed = True
         self._own = None
         self._output.wait_for_room(None)
@@ -198,11 +198,11 @@ def _pass_result(taken: "concurrent.futures.Future[None]", done: asyncio.Future[
 E = TypeVar("E")
 
 CHUNK: Final = 128
-"""Events pulled between two looks at the clock: about 10 µs of a fast generator."""
+"""Events pulled between two readings of the clock: about 10 µs of a fast generator."""
 
 
 def iterated(source: AsyncIterable[E]) -> AsyncIterator[E]:
-    """Return an iterator over a stream; one that is to be entered (aiostream's is) is entered, and left at its end."""
+    """Return an iterator over a stream. A stream that is a context manager (aiostream's) is entered and left."""
     stream = getattr(source, "stream", None)
     streamer = stream() if callable(stream) else source
     return _entered(streamer) if isinstance(streamer, AbstractAsyncContextManager) else aiter(source)
@@ -215,9 +215,9 @@ async def _entered(streamer: AbstractAsyncContextManager[AsyncIterable[E]]) -> A
 
 
 class GeneratorPull:
-    """The base of both kinds of pull: how many events are wanted, and the events that have come and were not taken.
+    """A generator that is pulled: the number of wanted events, and the pulled events that were not taken yet.
 
-    `wanted_later` is the demand beside the `demand` for which the stream was made.
+    `wanted_later` is the demand that came after the `demand` for which the generator was made.
     """
 
     def __init__(self, demand: int, clock: Callable[[], float], slice_seconds: float) -> None:
@@ -234,7 +234,7 @@ class GeneratorPull:
         self.wanted_later += demand
 
     def rest(self) -> list[object]:
-        """Return the events that have come and were not taken, without pulling any further."""
+        """Return the pulled events that were not taken, and pull no more."""
         came, self._came = self._came, []
         return came
 
@@ -249,7 +249,7 @@ class SyncGenerator(GeneratorPull):
     def take(self) -> list[object]:
         """Return up to `wanted` events, fewer when the slice is over or the generator has ended.
 
-        Events from before an error are kept.
+        Events that were pulled before an error are kept.
         """
         until = self._clock() + self._slice_seconds
         came = self._came
@@ -293,13 +293,13 @@ class AsyncGenerator(GeneratorPull):
         self.gives_way = False
 
     def take(self) -> list[object]:
-        """Return the events that have come since the last time."""
+        """Return the events that were pulled since the last call."""
         return self.rest()
 
     async def run(self) -> None:
-        """Pull while anything is wanted and nothing else is due; the loop gets an iteration once a slice.
+        """Pull while events are wanted and no other callback waits. The loop gets an iteration after each slice.
 
-        Events from before a cancellation or an error are kept.
+        Events that were pulled before a cancellation or an error are kept.
         """
         until = self._clock() + self._slice_seconds
         while self.wanted and not self.gives_way:

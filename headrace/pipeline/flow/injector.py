@@ -1,4 +1,4 @@
-"""Feeds a consumer from outside of the graph: the producer's side of a subscription without a process behind it."""
+"""Feeds a consumer from outside of the graph: the producer's side of a subscription, without a process."""
 
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -18,17 +18,17 @@ class InjectionTarget(StageEnd, Protocol):
     scheduler: Scheduler
 
     def subscribed(self, subscription: Subscription) -> None:
-        """Take in a subscription."""
+        """Add a subscription."""
 
 
 class InjectorOwner(Protocol):
-    """The object that has events for an injector, and learns when they were handled."""
+    """The object that sends events by an injector, and is called when they were handled."""
 
     def asked(self) -> None:
-        """Called when more is wanted, or when the injector has ended."""
+        """Called when more events are wanted, or when the injector has ended."""
 
     def handled(self, count: int, *, is_crash: bool) -> None:
-        """Called when the next `count` plain events in line were handled, or lost in a crash of the consumer."""
+        """Called when the oldest `count` plain events were handled, or lost in a crash of the consumer."""
 
     def taken_back(self, events: list[object]) -> None:
         """Take back the events that were sent last and not begun: the consumer has left."""
@@ -50,10 +50,10 @@ class _InjectedSubscription(Subscription):
 
 
 class Injector:
-    """One consumer's subscription to an owner, which is no stage: it may be made before the start or while it runs.
+    """The subscription of one consumer to an owner that is no stage; made before the start or while the consumer runs.
 
-    The consumer's callbacks get it as any other subscription. It keeps the consumer from completing, until it is
-    completed itself.
+    The callbacks of the consumer see it like any other subscription. The consumer does not complete before the injector
+    does.
     """
 
     def __init__(self, name: str, consumer: InjectionTarget, window: Window, owner: InjectorOwner) -> None:
@@ -70,12 +70,12 @@ class Injector:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more may be sent: it was completed, or the consumer has left."""
+        """Whether no more events may be sent: the injector has completed, or the consumer has left."""
         return self._subscription.ended is not None
 
     @property
     def wanted(self) -> int:
-        """How many events the consumer asks for."""
+        """The number of events that the consumer asks for."""
         return 0 if self.is_over else max(0, self._subscription.pending)
 
     def send(self, events: list[object]) -> None:
@@ -83,7 +83,7 @@ class Injector:
         self._subscription.send(events, self._scheduler.time(), len(events))
 
     def complete(self) -> None:
-        """Send nothing more; sent events are handled first. A second time, do nothing."""
+        """Send nothing more; sent events are still handled. A second call does nothing."""
         if not self.is_over:
             self._subscription.add_marker(Marker(MarkerKind.COMPLETED))
 

@@ -1,4 +1,4 @@
-"""A consumer's side of all its subscriptions: batches in turn, events in flight, and asking again."""
+"""The consumer's side of all its subscriptions: batches in turn, events in flight, new demand."""
 
 from bisect import bisect_right
 from collections import Counter, deque
@@ -25,7 +25,7 @@ def exit_reason(cancel: CancelMode, reason: ExitReason) -> ExitReason | None:
 
 
 class _Nothing:
-    """Stands where a stage that subscribes to nothing yet looks for its first subscription."""
+    """The first subscription of a stage that has none: its queue is empty."""
 
     queue: Final[deque[object]] = deque(maxlen=0)
 
@@ -33,7 +33,7 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 _FINISHED: Final = object()
-"""Stands in the current batch where an event was that is finished, while others before it are not."""
+"""The place of a finished event in the current batch, while older events are not finished."""
 
 
 _END: Final = attrgetter("end")
@@ -51,9 +51,9 @@ class BatchSlice:
 class StageInput:
     """The subscriptions of one consumer, served in turn.
 
-    A batch that was taken is in flight until it is finished, requeued or put back; so a crash knows which events it
-    hit. The last of it is of `source`; the rest may be of other subscriptions. It `is_over` when the last subscription
-    has ended by its producer: none is to follow.
+    A batch is in flight from the dequeue until it is finished, requeued or put back, so that a crash is known to hit
+    these events. Its last events are of the subscription `source`, the others may be of other ones. The input
+    `is_over` when the producer of the last subscription has ended it: no other one follows.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class StageInput:
     )
 
     def __init__(self, counts: StageCounts, *, is_by_delivery: bool) -> None:
-        """With `is_by_delivery` a subscription keeps its turn for a whole delivery (a producer-consumer's rule)."""
+        """With `is_by_delivery` a subscription keeps its turn for a whole delivery (in producer-consumers)."""
         self.counts = counts
         self.is_acknowledged = False
         self.is_by_delivery = is_by_delivery
@@ -92,7 +92,7 @@ class StageInput:
         self._received = 0
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Take in a new subscription, not asked on yet."""
+        """Add a subscription, and ask for nothing yet."""
         self.subscriptions[subscription] = None
         self.is_over = False
         if len(self.subscriptions) == 1:
@@ -105,13 +105,13 @@ class StageInput:
         self._line.join(subscription)
 
     def open(self, subscription: Subscription) -> None:
-        """Ask for the first events on a subscription, unless it has been asked on, or has ended."""
+        """Ask for the first events on a subscription, unless it has asked before, or has ended."""
         demand = 0 if subscription.ended is not None else subscription.window.open()
         if demand:
             subscription.ask(demand)
 
     def waiting(self) -> Subscription | None:
-        """Return the subscription whose turn it is among those with something in the queue; None when nothing waits."""
+        """Return the subscription whose turn it is, of the ones with a queue that is not empty; None without any."""
         if self.first.queue or self.is_single:
             return self.first if self.first.queue else None
         subscription = self._line.first()
@@ -120,7 +120,7 @@ class StageInput:
         return subscription
 
     def to_back(self, subscription: Subscription) -> None:
-        """Put a subscription behind all others where they are not served by their line."""
+        """Put a subscription behind all others, for a stage that does not use `waiting`."""
         del self.subscriptions[subscription]
         self.subscriptions[subscription] = None
 
@@ -137,7 +137,7 @@ class StageInput:
         return events
 
     def start_batch(self, subscription: Subscription, events: list[object], ingested_at: float, size: int) -> None:
-        """Keep a batch of `size` events (its list may have been changed since) until it is finished or requeued."""
+        """Keep a batch as in flight. It had `size` events, and a callback may have changed its list since."""
         self.source = subscription
         self.current_batch = events
         self.ingested_at = ingested_at
@@ -146,13 +146,13 @@ class StageInput:
         self._portions.clear()
 
     def rotate(self, subscription: Subscription) -> None:
-        """Give the next subscription its turn, once this one has had its batch (or its whole delivery)."""
+        """Give the next subscription its turn, after a batch of this one (or its whole delivery)."""
         if not (self.is_single or (self.is_by_delivery and subscription.offset)):
             self._line.serve(subscription)
             self.first = self._line.first() or cast("Subscription", _NOTHING)
 
     def finish_batch(self) -> None:
-        """Account for the current batch, or the rest of several: it was handled."""
+        """Account for the current batch, or the rest of several, as handled."""
         self.current_batch = None
         self.source.handled(self.current_size)
         self.rotate(self.source)
@@ -160,7 +160,7 @@ class StageInput:
     def add_to_batch(self) -> list[object] | None:
         """Take one more batch, of the subscription whose turn it is, and return it.
 
-        None when nothing waits, and where a marker is due, until nothing is in flight: no batch overtakes it.
+        None when nothing waits, or a marker is next: a marker is handled when no event is in flight.
         """
         if self.current_batch is None:
             return None
@@ -186,7 +186,7 @@ class StageInput:
         self.current_size += len(events)
 
     def ingestion_times(self, positions: Sequence[int]) -> Iterable[float]:
-        """Return the ingestion time of each batch, once, to which the events at these positions belong."""
+        """Return the ingestion time of each batch that the events at these positions belong to, once."""
         if not self._portions:
             return (self.ingested_at,) if positions else ()
         return {at: self._portions[at].ingested_at for at in map(self._portion_at, positions)}.values()
@@ -195,7 +195,7 @@ class StageInput:
         return bisect_right(self._portions, position, key=_END)
 
     def finish_events(self, positions: Sequence[int]) -> None:
-        """Account for events in flight, by their positions: they were handled, in any order."""
+        """Account for the events in flight at these positions as handled, in any order."""
         current_batch = self.current_batch
         if current_batch is None:
             return
@@ -228,18 +228,18 @@ class StageInput:
         return sum(subscription.unfinished() for subscription in self.subscriptions)
 
     def received(self) -> int:
-        """Return how many events were taken and finished or requeued, ever."""
+        """Return how many events were finished or requeued since the start."""
         return self._received + sum(
             subscription.delivered - subscription.unfinished() for subscription in self.subscriptions
         )
 
     def end(self, subscription: Subscription, marker: Marker) -> ExitReason | None:
-        """Close a subscription whose end was reached.
+        """Close a subscription at its end marker.
 
-        Return the reason with which the consumer must end, if it must.
+        Return the reason with which the consumer must end; None where it lives on.
         """
         self._close(subscription)
-        for info in subscription.markers:  # sent behind the end, before it was reached
+        for info in subscription.markers:  # sent after the end marker, before that was handled
             if info.reached is not None:
                 info.reached()
         if marker.is_own:
@@ -248,7 +248,7 @@ class StageInput:
         return None if marker.kind is MarkerKind.COMPLETED else exit_reason(subscription.cancel, marker.reason)
 
     def unsubscribe(self, subscription: Subscription, reason: ExitReason) -> None:
-        """End a subscription from here, once the current batch is finished, by a marker; nothing else waits."""
+        """End a subscription from the consumer's side, by a marker behind the current batch, in an empty queue."""
         unbegun = subscription.unbegun()
         subscription.window.outstanding -= len(unbegun)
         subscription.ended = Marker(MarkerKind.CANCEL, reason)
@@ -262,7 +262,7 @@ class StageInput:
         subscription.add_marker(Marker(MarkerKind.CANCEL, reason, is_own=True))
 
     def info(self, reached: Callable[[], None]) -> None:
-        """Call `reached` once all that waits in the queues now has been taken: at once, when nothing does."""
+        """Call `reached` when all events that wait in the queues now have been taken; at once when none waits."""
         waiting = [subscription for subscription in self.subscriptions if subscription.queue]
         left = len(waiting)
 
@@ -278,7 +278,7 @@ class StageInput:
             reached()
 
     def change(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
-        """Go on with other bounds: ask for more where they allow it, withdraw unsent demand beyond them."""
+        """Change the bounds of demand. Ask for more where they allow it, and withdraw unsent demand beyond them."""
         former = subscription.window
         window = subscription.window = type(former)(max_demand, min_demand).resumed_at(former.outstanding)
         excess = min(window.outstanding - max_demand, subscription.asked + subscription.pending)
@@ -291,9 +291,9 @@ class StageInput:
             subscription.ask(demand)
 
     def requeue_in_flight(self, *, is_crash: bool, sent_to_side_output: Sequence[object] = ()) -> None:
-        """Requeue the messages in flight, to be delivered again; discard plain events, and ask for them anew.
+        """Requeue the messages in flight, to be delivered again. Discard plain events, and ask for others.
 
-        The events among `sent_to_side_output` have left by a side output, and are counted there.
+        The events in `sent_to_side_output` have left by a side output, and are counted there.
         """
         if self.current_batch is None:
             return
@@ -305,7 +305,7 @@ class StageInput:
             return
         reason = "crash" if is_crash else "cancelled"
         for portion, events in parts:
-            count = len(events) if self._portions else size  # one that is alone may have been changed by callbacks
+            count = len(events) if self._portions else size  # callbacks may have changed the list of a single batch
             rest = without(events, sent_to_side_output)
             lost = max(0, count - (len(events) - len(rest)))
             self.counts.leave([] if portion.subscription.is_kept else rest, reason, lost)
@@ -323,20 +323,20 @@ class StageInput:
             acknowledge(messages, Outcome.FAILED)
             return
         subscription = next(iter(self.subscriptions))
-        subscription.window.outstanding += len(messages)  # they were accounted for as handled
+        subscription.window.outstanding += len(messages)  # they were accounted for as handled before
         if is_again:
             self._again(messages, subscription, self.ingested_at)
         else:
             subscription.put_back(messages, self.ingested_at)
 
     def _again(self, events: list[object], subscription: Subscription, ingested_at: float) -> None:
-        """Put events back, each alone: so the one that brings the stage down does so to no other."""
+        """Put events back, each as a batch of its own, so that an event that crashes the stage affects no other."""
         again = [event.redeliver() if isinstance(event, Message) else event for event in events]
         subscription.put_back_singly(again, ingested_at)
         self.counts.redelivered += len(again)
 
     def leave(self, reason: ExitReason = "normal") -> None:
-        """End all subscriptions: events that were not begun go back to their producer, or are discarded."""
+        """End all subscriptions. Events that were not begun go back to their producers, or are discarded."""
         for subscription in list(self.subscriptions):
             if subscription.ended is None:
                 subscription.ended = Marker(MarkerKind.DOWN, reason)

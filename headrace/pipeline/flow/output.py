@@ -48,7 +48,7 @@ class StageDispatchContext:
         return [event.data if isinstance(event, Message) else event for event in events]
 
     def discard(self, events: list[object], reason: str) -> None:
-        """Count events that go no further; unrouted ones are done."""
+        """Count events that go no further. Unrouted messages are done, others have failed."""
         self.accounted += events
         if reason != UNROUTED:
             self._output.discard(events, reason)
@@ -76,7 +76,7 @@ class StageDispatchContext:
 
 
 DemandMode = Literal["forward", "accumulate"]
-"""Whether a stage takes demand as it comes, or holds asks and events for later (GenStage's `demand`)."""
+"""Whether a stage serves demand as it comes, or holds demand and events back (GenStage's `demand`)."""
 
 
 class OutputOwner(Protocol):
@@ -161,7 +161,7 @@ class StageOutput:
             raise SubscriptionError(consumer.name, self.counts.stage, "is refused", why)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Take in a new subscription. Raises `SubscriptionError` if the dispatcher refuses it."""
+        """Add a subscription. Raises `SubscriptionError` if the dispatcher refuses it."""
         self.check(subscription.consumer, subscription)
         self.dispatcher.subscribed(subscription)
         self.subscriptions.append(subscription)
@@ -171,8 +171,8 @@ class StageOutput:
     def leave(self, subscription: Subscription, unbegun: list[object], ingested_at: float) -> list[object]:
         """Remove a subscription with its demand; return the events of `unbegun` that cannot go to others.
 
-        The rest is as if it had never been sent: it goes before all that is buffered, and is served at once.
-        Once closed, nothing can go to others.
+        The other events count as never sent: they go to the head of the buffer, and are served at once. After the
+        output has closed, no event can go to others.
         """
         if self.is_closed or subscription not in self.subscriptions:
             return unbegun
@@ -194,7 +194,7 @@ class StageOutput:
         return []
 
     def close_subscription(self, subscription: Subscription, marker: Marker) -> None:
-        """Send a subscriber nothing more, but the marker behind all that was delivered."""
+        """Send a subscriber nothing more but the marker, behind all delivered events."""
         self.subscriptions.remove(subscription)
         self._consumers.discard(subscription.consumer)
         self.safe_dispatcher.cancelled(self.dispatcher, subscription, [], 0.0)
@@ -209,7 +209,7 @@ class StageOutput:
         return {subscription.consumer.name: demand for subscription, demand in missing if demand}
 
     def sent(self) -> int:
-        """Return how many events have been sent, each counted once, however many subscribers got it."""
+        """Return how many events were sent. An event that several subscribers got counts once."""
         return self._sent if self.single is None else self._sent + self.single.delivered - self._single_before
 
     def _choose_single(self) -> None:
@@ -234,7 +234,7 @@ class StageOutput:
         return self._unmet()
 
     def wait_for_room(self, room_made: Callable[[], None] | None) -> None:
-        """Call `room_made` after new demand and after a resize; None when no sender waits any more."""
+        """Call `room_made` after new demand and after a resize; None when no sender waits."""
         self.room_made = room_made
         self._choose_single()
 
@@ -254,9 +254,9 @@ class StageOutput:
         return self.safe_dispatcher.unmet(self.dispatcher)
 
     def emit(self, events: list[object], ingested_at: float, asked: int = 0) -> None:
-        """Deliver as many events as were asked for and buffer the rest; events beyond the buffer are discarded.
+        """Deliver as many events as were asked for, buffer the rest, and discard events beyond the buffer.
 
-        Consumers had asked for the first `asked` of the events, also where some have left since: those are kept.
+        Consumers had asked for the first `asked` of the events. These are kept, also where such a consumer has left.
         """
         single = self.single
         size = len(events)
@@ -277,18 +277,18 @@ class StageOutput:
             self._overflow(dropped)
 
     def buffered(self) -> int:
-        """Return how many events wait, for an ask or in the dispatcher's own queues."""
+        """Return how many events wait for demand, or in the queues of the dispatcher."""
         return self.buffer.size + self.dispatcher.queued
 
     def unhandled(self) -> int:
-        """Return how many events its consumers have not handled, each counted once, with the waiting ones."""
+        """Return how many events wait or were not handled by consumers yet, each counted once."""
         sent = [subscription.unfinished() for subscription in self.subscriptions]
         return self.buffered() + (sum(sent) if self.dispatcher.can_redeliver else max(sent, default=0))
 
     def info(self, message: object) -> None:
-        """Pass a message to the owner once all events that wait now were sent: at once, when none waits.
+        """Pass a message to the owner when all events that wait now were sent; at once when none waits.
 
-        A delivery is cut in two at the message, which counts as no event and is kept when events are discarded.
+        A delivery is cut in two at the message. It counts as no event, and is kept when events are discarded.
         """
         self.waiting_messages += 1
         if self.buffer.size:
@@ -303,7 +303,7 @@ class StageOutput:
             self._owner.on_info(message)
 
     def resize(self, buffer_size: int | None, keep: KeepPolicy | None) -> None:
-        """Buffer at most `buffer_size` events from now on; what no longer fits is discarded, as `keep` says."""
+        """Buffer at most `buffer_size` events from now on. `keep` chooses the ones that stay; others are discarded."""
         if keep is not None:
             self.is_lossy = keep != "all" and not self.overflow_fails
         dropped = self.buffer.resize(buffer_size, keep or self.buffer.keep)
@@ -313,16 +313,16 @@ class StageOutput:
             self.room_made()
 
     def accumulate(self) -> None:
-        """Hold asks and events from now on, until `forward`; earlier demand is not forgotten."""
+        """Hold demand and events back until `forward`. Earlier demand stays."""
         if not isinstance(self.dispatcher, DemandAccumulator):
             self.dispatcher = DemandAccumulator(self.dispatcher, self.buffer, self.safe_dispatcher)
             self._choose_single()
 
     def forward(self) -> int:
-        """Go on: take the asks and serve them from the buffer, in the order in which asks and events came.
+        """Serve the demand and the events that were held back, in the order in which they came.
 
-        Return how many of the events came after unreported demand: the next report counts them as if they came after
-        it.
+        Return how many of the events came after unreported demand. The next report counts them as if they had come
+        after it.
         """
         stand_in = self.dispatcher
         if not isinstance(stand_in, DemandAccumulator):
@@ -335,7 +335,7 @@ class StageOutput:
         return ahead
 
     def drain(self) -> None:
-        """Discard events without a subscriber, now and from now on; accumulate no more."""
+        """End an accumulation, and discard events without a subscriber, now and from now on."""
         self.forward()
         self.discard(self.dispatcher.drain(is_unreachable_only=True), "cancelled")
 
@@ -358,15 +358,15 @@ class StageOutput:
             acknowledge(events, Outcome.FAILED)
 
     def lose_unread(self, events: Sequence[object], reason: str) -> None:
-        """Count events that a reader has left unread and no consumer can get any more, unless others got them, too."""
+        """Count events that a reader has left unread, unless other subscribers got them, too."""
         if self.dispatcher.can_redeliver:
             self._sent -= len(events)
             self.counts.leave_outputs(events, reason)
 
     def complete(self, *, is_draining: bool) -> bool:
-        """Serve the buffer, and complete all subscriptions once it is empty; return whether it is.
+        """Serve the buffer, and complete all subscriptions when it is empty; return whether it is.
 
-        In a drain, events without a subscriber are discarded. Messages that are due have their turn first.
+        In a drain, events without a subscriber are discarded. Messages that are due are passed on first.
         """
         messages = self.waiting_messages
         self.collect()
@@ -386,7 +386,7 @@ class StageOutput:
         self._close(Marker(MarkerKind.DOWN, reason))
 
     def _discard_all(self, reason: str) -> None:
-        """Discard all that waits; markers between the events are due as these go."""
+        """Discard all waiting events, and pass on the messages between them."""
         self.discard(self.dispatcher.drain(), reason)
         while self.buffer.size:
             left, _ = self.buffer.take(self.buffer.size)
@@ -394,7 +394,7 @@ class StageOutput:
             self._reach()
 
     def _close(self, marker: Marker) -> None:
-        """Put a marker behind all that was delivered to each subscriber, and remove them: no more is sent."""
+        """Send each subscriber a marker behind all delivered events, and remove all subscribers."""
         self._sent = self.sent()
         self.single = None
         self.is_closed = True
@@ -438,7 +438,7 @@ class StageOutput:
             acknowledge(events[:used], Outcome.DONE)
         delivered = 0
         for subscription, portion, since in deliveries:
-            if subscription.ended is not None:  # the dispatcher failed when it was to forget it
+            if subscription.ended is not None:  # the dispatcher failed to remove it
                 self.discard(portion, "crash")
                 continue
             delivered += len(portion)
@@ -450,7 +450,7 @@ class StageOutput:
         return used
 
     def _ask_for_more(self) -> None:
-        """Let the stage take another turn if demand is left: the events that were used up met none of it."""
+        """Wake the stage where demand is left, because dropped events met none of it."""
         if self.subscriptions and self._unmet() > 0:
             subscription = self.subscriptions[0]
             subscription.wake(subscription.producer_turns)

@@ -27,11 +27,11 @@ class SafeDispatcher:
             self._failed(error)
 
     def asked(self, dispatcher: Dispatcher[Subscription], subscription: Subscription, demand: int) -> None:
-        """Report an ask or withdrawn demand to the dispatcher; an ask that raises stays with the subscription."""
+        """Report demand, or withdrawn demand, to the dispatcher. Demand on which it raises stays unreported."""
         before = subscription.pending
         try:
             dispatcher.asked(subscription, demand)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+        except BaseException as error:  # noqa: BLE001 - any error of a user's dispatcher is a crash of its stage
             subscription.pending = before + min(0, demand)
             subscription.asked += max(0, demand)
             self._fail(error)
@@ -43,20 +43,20 @@ class SafeDispatcher:
         unbegun: list[object],
         ingested_at: float,
     ) -> list[object]:
-        """Remove a subscription from the dispatcher; return the events that go before all that is buffered."""
+        """Remove a subscription from the dispatcher; return the events that go to the head of the buffer."""
         try:
             return dispatcher.cancelled(subscription, unbegun, ingested_at)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+        except BaseException as error:  # noqa: BLE001 - any error of a user's dispatcher is a crash of its stage
             self._fail(error)
             return unbegun
 
     def unmet(self, dispatcher: Dispatcher[Subscription]) -> int:
-        """Return how many events the producer should be working on."""
+        """Return the demand that the producer should meet."""
         if self.is_failing:
             return 0
         try:
             return dispatcher.unmet()
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+        except BaseException as error:  # noqa: BLE001 - any error of a user's dispatcher is a crash of its stage
             self._fail(error)
             return 0
 
@@ -69,7 +69,7 @@ class SafeDispatcher:
     ) -> tuple[Sequence[Delivery[Subscription]], int, list[object] | None]:
         """Return the deliveries, how many events were used up, and, if the dispatcher raised, the lost events.
 
-        All demand is as before then. While the dispatcher is failing, no event is used.
+        Where it raised, all demand is as before. While the dispatcher is failing, no event is used.
         """
         if self.is_failing:
             return (), 0, None
@@ -77,7 +77,7 @@ class SafeDispatcher:
         pending = [one.pending for one in subscriptions]
         try:
             deliveries, used = dispatcher.dispatch(events, ingested_at)
-        except BaseException as error:  # noqa: BLE001 - whatever a user's dispatcher raises is a crash of its stage
+        except BaseException as error:  # noqa: BLE001 - any error of a user's dispatcher is a crash of its stage
             for one, before in zip(subscriptions, pending, strict=True):
                 one.pending = before
             self._fail(error)

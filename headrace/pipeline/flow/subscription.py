@@ -1,4 +1,4 @@
-"""A subscription: the bounded queue between two stages, which both of them hold, with both sides' counts."""
+"""A subscription: the bounded queue that two stages share, with the counts of both sides."""
 
 import enum
 from collections import Counter, deque
@@ -12,7 +12,7 @@ from headrace.otp.scheduler import Scheduler, TurnTimes
 from headrace.pipeline.demand.window import EndedWindow, ManualWindow, Window
 
 CancelMode = Literal["permanent", "transient", "temporary"]
-"""The effect of a producer's end on its consumer (GenStage): ends it; ends it unless the end was normal; none."""
+"""The effect of a producer's end on its consumer (GenStage): it ends; it ends unless the end was normal; none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class SubscribeTo:
     """The options of a subscription: the producer, the bounds of demand, and the effect of the producer's end.
 
     `min_demand` is half of `max_demand` when it is None; `cancel` is the topology's when it is None.
-    The rest is for the producer's dispatcher: `selector` is asked by a broadcasting one, once for each event;
-    `partition` names the consumer's own at a partitioning one; a weighted one gives a consumer `weight` times as much
-    as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides sees them, and so does the
-    dispatcher.
-    `output` names one of several outputs of the producer, or one of its side outputs, where a consumer subscribes to
-    that before the start; any stage that takes events has one that is called "errors": its failed events, described.
+    The other options are for the producer's dispatcher. A broadcasting one calls `selector` once for each event; a
+    partitioning one sends the consumer the events of its `partition`; a weighted one gives a consumer `weight` times as
+    many events as one of weight 1. `options` mean nothing to headrace: `handle_subscribe` of both sides and the
+    dispatcher see them.
+    `output` names an output or a side output of the producer, for a subscription before the start. Each stage with an
+    input has the side output "errors", with descriptions of its failed events.
     """
 
     producer: str
@@ -50,20 +50,21 @@ class MarkerKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """An end or an info in the queue, acted on only behind all that was delivered before it."""
+    """An end or an info in the queue. It is handled after all events that were delivered before it."""
 
     kind: MarkerKind
     reason: ExitReason = "normal"
     is_own: bool = False
-    """Whether the consumer itself has ended the subscription, so that it lives on whatever its cancel mode says."""
+    """Whether the consumer itself has ended the subscription, and so lives on in every cancel mode."""
     reached: Callable[[], None] | None = None
     """Called when an info is due; None for an end."""
 
 
 class Line:
-    """The subscriptions of one consumer with something in the queue, the one first that was served longest ago.
+    """The subscriptions of one consumer whose queue is not empty; first the one that was served longest ago.
 
-    One that was served, or whose queue was emptied, is moved or dropped when it comes to the head.
+    Entries are not up to date: when one comes to the head, it is moved if it was served since, or removed if its queue
+    is empty.
     """
 
     __slots__ = ("_count", "_heap")
@@ -73,19 +74,19 @@ class Line:
         self._count = 0
 
     def join(self, subscription: "Subscription") -> None:
-        """Take in a subscription, as if it had been served just now."""
+        """Add a subscription, as if it had been served just now."""
         subscription.line = self
         self.serve(subscription)
         if subscription.queue and not subscription.is_listed:
             self.add(subscription)
 
     def add(self, subscription: "Subscription") -> None:
-        """Called when something waits in the queue of one that is not listed."""
+        """Called when the queue of a subscription that is not listed gets an entry."""
         subscription.is_listed = True
         heappush(self._heap, (subscription.served, subscription))
 
     def serve(self, subscription: "Subscription") -> None:
-        """Put a subscription behind all others: it has had its turn."""
+        """Put a subscription behind all others, after its turn."""
         self._count += 1
         subscription.served = self._count
 
@@ -104,7 +105,7 @@ class Line:
         return None
 
     def leave(self, subscription: "Subscription") -> None:
-        """Remove a subscription that is the last one, or has ended."""
+        """Remove a subscription that has ended, or is the only one left."""
         subscription.line = None
         if subscription.is_listed:
             subscription.is_listed = False
@@ -123,24 +124,24 @@ class ProducerEnd(StageEnd, Protocol):
     """The producer's end of a subscription."""
 
     def on_unsubscribe(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
-        """Called when a consumer has left; take back its unbegun events, or return them."""
+        """Called when a consumer has left. Take back its unbegun events, or return them."""
 
     def demand_withdrawn(self, subscription: "Subscription", demand: int) -> None:
         """Called when a consumer withdraws `demand` that was reported to the dispatcher."""
 
 
 class Subscription:
-    """One object, two ends. Asking is an addition, delivering is an append, and either wakes the other side.
+    """One object that two stages share. To ask is an addition, to deliver is an append; each wakes the other side.
 
-    Always: `asked + pending + queued + in flight = window.outstanding <= max_demand`, and order is kept.
-    `ended` says how it ended, from the moment on when either side has decided so; once the consumer has handled all of
-    it, it `is_closed`, and none of its counts changes any more.
-    `deferred_demand` is the demand that the consumer asks by hand while its `handle_subscribe` runs, which may return
-    "manual", and `kept` the demand from before that; each is None at other times.
-    `pending` is the demand that the producer may still meet; `asked` is not yet reported to its dispatcher, and stays 0
-    for a single subscriber, where the dispatcher has no choice. Of a consumer with several subscriptions, those whose
-    queue is not empty stand in a `line`. The queue holds deliveries `(events, ingestion time of the first)`, and
-    `(None, 0.0)` where the next of `markers` stands.
+    Invariant: `asked + pending + queued + in flight = window.outstanding <= max_demand`; order is kept.
+    `ended` is the end marker, set when one side ends the subscription. When the consumer has handled all events before
+    it, the subscription `is_closed`, and its counts do not change any more.
+    `deferred_demand` is demand that the consumer asked for by hand while its `handle_subscribe` runs, which may return
+    "manual", and `kept` is demand from before that; each is None at other times.
+    `pending` is the demand that the producer may still meet. `asked` is not reported to its dispatcher yet; it stays 0
+    for a single subscriber, where the dispatcher has no choice. Where a consumer has several subscriptions, the ones
+    whose queue is not empty are in its `line`. The queue holds deliveries `(events, ingestion time of the first)`, and
+    `(None, 0.0)` in the position of each of the `markers`.
     """
 
     __slots__ = (
@@ -175,7 +176,7 @@ class Subscription:
     )
 
     is_kept: ClassVar[bool] = False
-    """Whether its producer keeps the events that it has sent until they were handled."""
+    """Whether its producer keeps sent events until they were handled."""
 
     def __init__(
         self,
@@ -215,7 +216,7 @@ class Subscription:
         self.demand_withdrawn = 0
 
     def ask(self, demand: int) -> None:
-        """Ask for `demand` more events; asks that meet before the producer's turn are one sum."""
+        """Ask for `demand` more events. All demand before the next turn of the producer is one sum."""
         if self.has_single_subscriber:
             self.pending += demand
         else:
@@ -223,7 +224,7 @@ class Subscription:
         self.wake(self.producer_turns)
 
     def handled(self, size: int) -> None:
-        """Account for a batch of `size` events that the consumer has done with, and ask for more when it is time."""
+        """Account for a batch of `size` events that the consumer has handled, and ask for more when it is due."""
         demand = self.window.handled(size)
         if demand:
             if self.has_single_subscriber:
@@ -242,7 +243,7 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def deliver(self, events: list[object], ingested_at: float) -> None:
-        """Put events in the queue that the dispatcher has taken out of `pending`."""
+        """Put events in the queue. The dispatcher has subtracted them from `pending`."""
         self.delivered += len(events)
         self.queue.append((events, ingested_at))
         if self.line is not None and not self.is_listed:
@@ -250,7 +251,7 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def add_marker(self, marker: Marker) -> None:
-        """Put a marker in the queue, behind all that was delivered."""
+        """Put a marker in the queue, behind all delivered events."""
         if marker.kind is not MarkerKind.INFO:
             self.ended = marker
         self.markers.append(marker)
@@ -260,9 +261,9 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def withdraw_demand(self) -> None:
-        """Ask for nothing more, and withdraw all unmet demand; events in flight are still accounted for.
+        """Ask for nothing more, and withdraw all unmet demand. Events in flight are still accounted for.
 
-        Both ends have removed it, or are about to.
+        Both stages have removed the subscription, or are about to.
         """
         unfinished = self.unfinished()
         if not isinstance(self.window, ManualWindow):
@@ -293,10 +294,7 @@ class Subscription:
         return events, ingested_at
 
     def cut(self, events: list[object], ingested_at: float) -> list[object]:
-        """Return the next batch of a delivery that is longer than the window's batch size.
-
-        The rest stays at the head.
-        """
+        """Return the next batch of a delivery that is longer than a batch. The rest stays at the head of the queue."""
         offset = self.offset
         end = offset + self.window.batch_size
         if end < len(events):
@@ -307,7 +305,7 @@ class Subscription:
         return events[offset:end]
 
     def put_back(self, events: list[object], ingested_at: float) -> None:
-        """Put a batch that was taken and not handled back at the head."""
+        """Put a batch that was not handled back at the head of the queue."""
         if self.offset:
             head, _ = self.queue.popleft()
             events = events if head is None else [*events, *head[self.offset :]]
@@ -317,7 +315,7 @@ class Subscription:
             self.line.add(self)
 
     def put_back_singly(self, events: list[object], ingested_at: float) -> None:
-        """Put events back at the head, each as a delivery of its own: what one of them does, it does alone."""
+        """Put events back at the head of the queue, each as a delivery of its own, so that each is handled alone."""
         if self.offset:
             head, since = self.queue.popleft()
             self.queue.appendleft((head and head[self.offset :], since))
@@ -328,7 +326,7 @@ class Subscription:
         self.wake(self.consumer_turns)
 
     def unbegun(self) -> list[object]:
-        """Remove and return all events that wait in the queue, oldest first; markers stay."""
+        """Remove and return all events in the queue, oldest first. Markers stay."""
         events: list[object] = []
         for delivery, _ in self.queue:
             if delivery is not None:
@@ -342,7 +340,7 @@ class Subscription:
 
 
 def without(events: list[object], removed: Sequence[object]) -> list[object]:
-    """Return the events without those in `removed`: the same objects, each as often as it is there."""
+    """Return the events without the objects in `removed`. An object is removed as often as it is in there."""
     times = Counter(map(id, removed))
     rest: list[object] = []
     for event in events:

@@ -1,4 +1,4 @@
-"""The handle for users: ask, change, cancel; `ManualDemand`."""
+"""`SubscriptionHandle`, by which users ask, change and cancel; `ManualDemand`."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -26,10 +26,10 @@ class SubscriptionOwner(Protocol):
     scheduler: Scheduler
 
     def end_subscription(self, subscription: Subscription, reason: ExitReason) -> None:
-        """Cancel it from this side."""
+        """Cancel the subscription from this side."""
 
     def change_demand(self, subscription: Subscription, max_demand: int, min_demand: int | None) -> None:
-        """Go on with other bounds."""
+        """Change the bounds of demand."""
 
     def resubscribe(self, replaced: Subscription, to: SubscribeTo | str) -> "SubscriptionHandle":
         """Subscribe to another stage, or anew to the same one, and end the subscription that is replaced."""
@@ -39,7 +39,7 @@ class SubscriptionOwner(Protocol):
 class SubscriptionHandle:
     """One subscription, seen from one side; equal handles are of the same subscription.
 
-    What changes it is for the loop's own thread, and raises `ForeignThread` or `ForeignLoop` elsewhere.
+    The methods belong to the thread of the loop, and raise `ForeignThread` or `ForeignLoop` elsewhere.
     """
 
     _subscription: Subscription
@@ -66,7 +66,7 @@ class SubscriptionHandle:
 
     @property
     def is_alive(self) -> bool:
-        """Whether more may come: neither side has ended it."""
+        """Whether events may still come: neither side has ended the subscription."""
         return self._subscription.ended is None
 
     @property
@@ -82,10 +82,9 @@ class SubscriptionHandle:
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
 
-        For a consumer whose `handle_subscribe` returned "manual", or is about to: earlier demand, and demand from in
-        there, goes out when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side,
-        `DemandError` below 0 or when more than `max_demand` would be outstanding. On a subscription that has ended it
-        does nothing.
+        For a consumer whose `handle_subscribe` returned "manual", or will. Demand from before its return is asked for
+        when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side, and `DemandError`
+        below 0 or when more than `max_demand` would be outstanding. On a subscription that has ended it does nothing.
         """
         subscription = self._subscription
         self._check_loop("ask")
@@ -108,7 +107,7 @@ class SubscriptionHandle:
             subscription.ask(demand)
 
     def change(self, max_demand: int, min_demand: int | None = None) -> None:
-        """Go on with another `max_demand` and `min_demand`; half of it when None.
+        """Change `max_demand` and `min_demand`, which is half of `max_demand` when None.
 
         More is asked for at once where the new bounds allow it; unsent demand beyond them is withdrawn.
         Raises `DemandError` for bounds that do not fit, `SubscriptionError` on the producer's side. On a subscription
@@ -119,12 +118,12 @@ class SubscriptionHandle:
         self._holder.change_demand(self._subscription, max_demand, min_demand)
 
     def cancel(self, reason: ExitReason = "normal") -> None:
-        """End the subscription; a second time does nothing.
+        """End the subscription. A second call does nothing.
 
-        From the consumer's side its unbegun events go back to the producer, as far as another consumer may get them,
-        and the consumer lives on, whatever its cancel mode. From the producer's side delivered events are handled
-        first, and then the cancel mode decides, as when the producer ends with `reason`. `handle_cancel` is called
-        on both sides. Raises `BadOption` if it is no reason.
+        On the consumer's side, unbegun events go back to the producer where another consumer may get them, and the
+        consumer lives on in every cancel mode. On the producer's side, delivered events are handled first, and then the
+        cancel mode decides, as at the end of a producer with `reason`. `handle_cancel` is called on both sides. Raises
+        `BadOption` for an invalid reason.
         """
         check_reason(reason)
         self._check_loop("cancel")
@@ -132,9 +131,9 @@ class SubscriptionHandle:
             self._holder.end_subscription(self._subscription, reason)
 
     def resubscribe(self, to: SubscribeTo | str | None = None) -> "SubscriptionHandle":
-        """Cancel, and subscribe again, in one step: as `to` says, or as before. Return the new handle.
+        """Cancel, and subscribe again to `to`, in one step; with the same options when None. Return the new handle.
 
-        Raises what subscribing raises; the old subscription then goes on as it was.
+        Raises the errors of `subscribe`; the old subscription continues then.
         """
         self._check_loop("resubscribe")
         self._check_consumer("resubscribe")
@@ -151,13 +150,13 @@ class SubscriptionHandle:
 
 
 class ManualDemand:
-    """The subscriptions of a stage to its producers; what may be asked for is shared out in turn."""
+    """The subscriptions of a stage that asks by hand. Its demand is divided among them in turn."""
 
     def __init__(self) -> None:
         self._subscriptions: list[SubscriptionHandle] = []
 
     def subscribed(self, side: OtherSide, subscription: SubscriptionHandle) -> str | None:
-        """Return what `handle_subscribe` does: producers are asked by hand."""
+        """Add a subscription to a producer; return the value for `handle_subscribe`."""
         if side != "producer":
             return None
         self._subscriptions.append(subscription)
@@ -169,7 +168,7 @@ class ManualDemand:
         return sum(one.outstanding for one in self._subscriptions)
 
     def ask(self, count: int) -> int:
-        """Ask for up to `count` more, within each subscription's `max_demand`; return how many that were."""
+        """Ask for up to `count` more events, within the `max_demand` of each subscription; return how many."""
         left = count
         alive = [one for one in self._subscriptions if one.is_alive]
         for at, subscription in enumerate(alive):

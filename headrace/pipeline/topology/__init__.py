@@ -1,1 +1,1 @@
-"""Topology: the checks of a graph of stages, and the order in which it starts and drains."""
+"""Topologies: the checks of a graph of stages, and the order in which its stages start and drain."""

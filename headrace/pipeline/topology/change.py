@@ -24,7 +24,7 @@ class Change:
 
 
 def _retrieve(done: asyncio.Future[None]) -> None:
-    """Mark an error as seen: not every caller awaits the change."""
+    """Retrieve the error, so that asyncio does not log it where the caller awaits no change."""
     if not done.cancelled():
         done.exception()
 

@@ -13,7 +13,7 @@ ERRORS: Final = "errors"
 
 
 STALL_SECONDS: Final = 60.0
-"""After how long without progress a stage has stalled, by default."""
+"""A stage without progress for this long has stalled, by default."""
 
 
 StageKind = Literal["producer", "producer_consumer", "consumer"]
@@ -27,9 +27,9 @@ KIND_NAMES: Final[dict[StageKind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """One stage: what it is, and the names of the stages to which it subscribes, in order.
+    """One stage: its kind, and the names of the stages to which it subscribes, in order.
 
-    `is_later` tells that it need not subscribe to any: it will while it runs.
+    With `is_later` it may subscribe to none before the start: it subscribes while it runs.
     """
 
     kind: StageKind
@@ -38,7 +38,7 @@ class GraphNode:
 
 
 def graph_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
-    """Return everything that is wrong with a graph, in the order of its stages."""
+    """Return all errors of a graph, in the order of its stages."""
     errors: list[GraphError] = []
     for name, node in nodes.items():
         errors.extend(node_errors(name, node, nodes))
@@ -46,7 +46,7 @@ def graph_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
 
 
 def circle_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
-    """Return that there is a circle along the subscriptions, if there is one."""
+    """Return the error of a circle of subscriptions, if there is one."""
     circle = find_circle({name: node.producers for name, node in nodes.items()})
     if not circle:
         return []
@@ -54,7 +54,7 @@ def circle_errors(nodes: Mapping[str, GraphNode]) -> list[GraphError]:
 
 
 def node_errors(name: str, node: GraphNode, nodes: Mapping[str, GraphNode]) -> list[GraphError]:
-    """Return what is wrong with one stage of a graph."""
+    """Return the errors of one stage of a graph."""
     return [GraphError(name, why) for why in _problems(node, nodes)]
 
 
@@ -90,7 +90,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def find_circle(producers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return one circle along the subscriptions, its first stage named again at the end; empty if there is none.
+    """Return one circle of subscriptions, with its first stage again at the end; empty where there is none.
 
     >>> find_circle({"a": ["b"], "b": ["a"]})
     ['a', 'b', 'a']
@@ -133,9 +133,9 @@ def upstream(name: str, producers: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def in_order(producers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names so that every stage comes after all to which it subscribes. The graph has no circle.
+    """Return the names in an order in which each stage follows all its producers. The graph must have no circle.
 
-    The order is that of going through the names in rounds, each time taking those whose producers have been taken.
+    The names are read in rounds: each round takes the stages whose producers were taken before.
     """
     consumers: dict[str, list[str]] = {name: [] for name in producers}
     for name, of in producers.items():

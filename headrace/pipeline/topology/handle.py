@@ -34,14 +34,14 @@ R = TypeVar("R")
 class EventStream(AsyncGenerator[E_co, None]):
     """A stage's events as an async generator that takes aiostream's operators: `stream | pipe.map(f) | pipe.take(5)`.
 
-    What an operator makes of it closes it when it is left itself.
+    The stream that an operator returns closes this one when it is left itself.
     """
 
     def __init__(self, events: AsyncGenerator[E_co, None]) -> None:
         self._events = events
 
     def __or__(self, operator: Callable[[AsyncIterable[E_co]], R]) -> R:
-        """Return what an operator makes of the events."""
+        """Return the stream that an operator makes of the events."""
         return operator(self)
 
     @override
@@ -62,7 +62,7 @@ class EventStream(AsyncGenerator[E_co, None]):
 
 
 class StageReader:
-    """The consumer's side of a subscription that a coroutine reads."""
+    """The consumer of a subscription that a coroutine reads."""
 
     def __init__(self, producer: StageProcess, stage_output: StageOutput, window: Window, to: SubscribeTo) -> None:
         self.name = f"{producer.name}.stream"
@@ -97,10 +97,9 @@ class StageReader:
         """Do nothing: this turn takes no time."""
 
     async def next_batch(self) -> list[object] | None:
-        """Wait for a batch, which is the current batch then.
+        """Wait for a batch, which becomes the current batch; return None when the stage has ended.
 
-        None when the stage has ended. Raises the reason if that was a crash; `ProcessDown` where raising it would
-        cancel or interrupt the reader.
+        Raises the reason if the stage crashed, or `ProcessDown` where that reason would cancel or interrupt the reader.
         """
         while True:
             taken = self.input.next_batch()
@@ -116,7 +115,7 @@ class StageReader:
             await self._arrival
 
     def watch(self, timeout_seconds: float | None) -> None:
-        """Leave once the reader has made no progress in a batch for `timeout_seconds`, twice that at most."""
+        """Leave after a batch without progress for `timeout_seconds`, or for twice that at most."""
         if timeout_seconds is not None:
             self._timer = self._loop.call_later(timeout_seconds, self._check_progress, timeout_seconds, None, 0)
 
@@ -131,9 +130,9 @@ class StageReader:
             )
 
     def redeliver(self, message: Message[object]) -> None:
-        """Deliver the message that was read last again: its reader did not ask for the next one.
+        """Deliver the last message again, since the reader did not ask for the next one.
 
-        Where the subscription has ended already, no other consumer can receive it, and it has failed.
+        Where the subscription has ended, no other consumer can receive the message, and it has failed.
         """
         batch = self.input.current_batch
         if batch is None:
@@ -143,7 +142,7 @@ class StageReader:
             batch[self.read] = message.redeliver()
 
     def leave(self) -> None:
-        """End the subscription; events of the current batch beyond the first `read` are put back."""
+        """End the subscription, and put back the events of the current batch behind the first `read`."""
         if self._timer is not None:
             self._timer.cancel()
         batch, self.input.current_batch = self.input.current_batch, None
@@ -153,7 +152,7 @@ class StageReader:
 
 
 def _raise_crash(stage: str, reason: ExitReason | None) -> None:
-    """Raise the reason with which a stage ended, if that was a crash: as `ProcessDown` if it is no `Exception`."""
+    """Raise the reason of a crash; as `ProcessDown` where it is no `Exception`."""
     if isinstance(reason, BaseException):
         raise reason if isinstance(reason, Exception) else ProcessDown(stage, reason)
 
@@ -165,12 +164,12 @@ async def read_stage(
     to: SubscribeTo,
     timeout_seconds: float | None = None,
 ) -> AsyncGenerator[object, None]:
-    """Subscribe to a stage and yield its events; ask for more once a batch has been read; leave when closed.
+    """Subscribe to a stage and yield its events; ask for more after each batch; leave when closed.
 
-    A message is yielded as its data, and is done when the next event is asked for. A reader that is closed before that,
-    say because its body raised, gives the message back to be delivered again.
-    A reader that asks for the next event only after `timeout_seconds` has lost its place, and gets `ReaderTooSlow`.
-    Raises the crash of a stage that has ended by one, or ends by one.
+    Of a message the data are yielded, and it is done when the reader asks for the next event. When the reader is closed
+    before that, for example because its body raised, the message is delivered again. A reader that asks for the next
+    event only after `timeout_seconds` has been unsubscribed, and gets `ReaderTooSlow`. Raises the error of a stage that
+    has crashed for good.
     """
     if producer.state is ProcessStatus.ENDED:
         _raise_crash(producer.name, producer.reason)
@@ -203,10 +202,10 @@ G_co = TypeVar("G_co", bound=Stage, covariant=True)
 
 
 class StageHandle(Generic[G_co]):
-    """A stage by its name: what others subscribe to, and the words for it while it runs.
+    """A stage by its name: other stages subscribe to it, and its methods control the stage while it runs.
 
-    All of them are for the thread of the loop on which the topology runs, and raise `ForeignThread` on another; they
-    raise `NoProcess` when the topology was not started. A restart of the stage changes nothing about them.
+    The methods belong to the thread of the topology's loop, and raise `ForeignThread` on another one. They raise
+    `NoProcess` before the start. A handle stays valid when its stage restarts.
     """
 
     def __init__(self, name: str, run: Callable[[str], Run]) -> None:
@@ -219,19 +218,19 @@ class StageHandle(Generic[G_co]):
 
     @property
     def ref(self) -> Ref[G_co]:
-        """The reference of its process: call, cast and send info to the stage, which may emit as it answers."""
+        """The reference of its process, for calls, casts and infos. The stage may emit events as it answers."""
         return Ref(cast("Process[G_co]", self._process("ref")))
 
     @property
     def is_paused(self) -> bool:
-        """Whether it hands its callbacks nothing for now."""
+        """Whether its callbacks get no events and no demand for now."""
         return self._process("is_paused").is_paused
 
     def pause(self) -> None:
         """Give its callbacks no more events and no more demand until `resume`. Work in progress continues.
 
-        What a stage has buffered still goes to those who ask; mail and subscriptions are handled. A drain resumes it,
-        and lets nothing pause.
+        Buffered events are still sent; mail and subscriptions are handled. A drain resumes the stage, and no stage
+        can be paused during a drain.
         """
         run = self._started("pause")
         if not run.is_draining:
@@ -242,11 +241,11 @@ class StageHandle(Generic[G_co]):
         self._process("resume").resume()
 
     def subscribe(self, to: "SubscribeTo | StageHandle[Stage] | str") -> SubscriptionHandle:
-        """Subscribe the stage to another one while both run; return a handle to ask, change and cancel with.
+        """Subscribe the stage to another one while both run. The handle asks, changes and cancels.
 
-        Raises `GraphError` for what cannot be (an unknown stage, a producer that subscribes, a consumer that is
-        subscribed to, a second subscription to the same stage, a circle), `DemandError` for bounds that do not fit, and
-        `NoProcess` when either has ended or is about to.
+        Raises `GraphError` for an impossible edge (an unknown stage, a producer that subscribes, a subscription to a
+        consumer, a second one to the same stage, a circle), `DemandError` for bounds that do not fit, and `NoProcess`
+        when one of the stages has ended or is about to.
         """
         return self._started("subscribe").subscribe(self.name, target(self.name, to))
 
@@ -303,15 +302,15 @@ class StageHandle(Generic[G_co]):
         timeout_seconds: float | None = None,
         partition: Hashable | None = None,
     ) -> EventStream[Any]:
-        """Read the stage's events under back-pressure: it is asked for more only as they are read.
+        """Read the stage's events under back-pressure: the stage is asked for more only as events are read.
 
-        The reader is one more subscriber from its first `anext` on, until it is closed or the stage has completed.
-        What it had not read then goes to others. A message is done when the next event is asked for: where the body of
-        the loop raises, or leaves it, the message is delivered again. The stream takes aiostream's operators: `stream |
-        pipe.map(f)`. A reader that stands still holds up whatever shares the stage with it: with `timeout_seconds` it
-        loses its place after that time (twice at most), and gets `ReaderTooSlow` when it goes on. Of a partitioned
-        stage it reads one `partition`. A stage that crashed for good raises its crash. Raises `GraphError` for a
-        consumer, `DemandError` for bounds that do not fit, `BadOption` for a timeout that is no time.
+        The reader is one more subscriber, from its first `anext` until it is closed or the stage has completed. Events
+        that it has not read then go to other subscribers. A message is done when the reader asks for the next event;
+        when the body of the loop raises or leaves it, the message is delivered again. The stream takes aiostream's
+        operators: `stream | pipe.map(f)`. A reader that reads nothing holds up the other subscribers: with
+        `timeout_seconds` it is unsubscribed after that time (twice at most), and its next read raises `ReaderTooSlow`.
+        From a partitioned stage it reads one `partition`. Raises the error of a stage that crashed for good,
+        `GraphError` for a consumer, `DemandError` for bounds that do not fit, `BadOption` for an impossible timeout.
         """
         if timeout_seconds is not None:
             check_seconds("timeout_seconds", timeout_seconds, ", or None for ever")
@@ -322,34 +321,35 @@ class StageHandle(Generic[G_co]):
         return EventStream(read_stage(process, stage_output, window, to, timeout_seconds))
 
     async def emit(self, events: Iterable[object]) -> None:
-        """Emit events from the stage, beside its own, as soon as there is room: asked for, or in its buffer.
+        """Emit events from the stage, beside its own, as soon as consumers have asked for them or its buffer has room.
 
-        First come, first served; a list no longer than the buffer goes in as a whole, a longer one piece by piece.
-        Cancelled, what has not gone in is not emitted. Raises `GraphError` for a consumer, and `NoProcess` when the
-        stage ends, completes or is drained before all is in, `BadOption` for what is one event and no list.
+        First come, first served. A list no longer than the buffer is emitted as a whole, a longer one piece by piece.
+        When cancelled, the rest is not emitted. Raises `GraphError` for a consumer, `NoProcess` when the stage ends,
+        completes or is drained before all events are emitted, and `BadOption` for one event in place of a list.
         """
         await self._ingress("emit").put(events_given(events))
 
     def emit_nowait(self, events: Iterable[object]) -> None:
         """Emit all of the events from the stage, or none: raises `BufferFull` when there is no room.
 
-        Raises `GraphError` for a consumer, `NoProcess` when the stage has ended, or takes in nothing more, and
-        `BadOption` for what is one event and no list.
+        Raises `GraphError` for a consumer, `NoProcess` when the stage has ended or takes in nothing more, and
+        `BadOption` for one event in place of a list.
         """
         self._ingress("emit_nowait").put_nowait(events_given(events))
 
     def info(self, message: object) -> None:
-        """Send a message that waits behind all events the stage holds now; its `handle_info` gets it.
+        """Call the stage's `handle_info` with a message, behind all events that the stage holds now.
 
-        A consumer's comes at once; a producer's behind what it has buffered; a producer-consumer's behind what waits to
-        be handled, and then behind what it has buffered (GenStage's `async_info`). `ref.info` waits for no event.
+        In a consumer it is called at once; in a producer, behind the buffered events; in a producer-consumer, behind
+        the events that wait to be handled and then the buffered ones (GenStage's `async_info`). `ref.info` waits for
+        no event.
         """
         self._process("info").info(message)
 
     def demand(self, mode: DemandMode) -> None:
-        """Hold all asks and events from now on ("accumulate"), or replay and hear them ("forward").
+        """Hold demand and events back from now on ("accumulate"), or serve the ones held back ("forward").
 
-        A drain forwards, and lets nothing accumulate. Raises `GraphError` for a consumer.
+        A drain forwards, and ends the accumulation for good. Raises `GraphError` for a consumer.
         """
         if mode not in get_args(DemandMode):
             raise DemandError("demand", mode, '"forward" or "accumulate"')
@@ -358,10 +358,10 @@ class StageHandle(Generic[G_co]):
             process.demand(mode)
 
     def resize(self, buffer_size: int | None, keep: KeepPolicy | None = None) -> None:
-        """Buffer at most `buffer_size` events from now on, None for no limit; what no longer fits is discarded.
+        """Buffer at most `buffer_size` events from now on, None for no limit, and discard the ones that do not fit.
 
-        `keep` says which end survives, or that all does; None leaves that as it is. Raises `GraphError` for a consumer,
-        `DemandError` below 0.
+        `keep` chooses the events that stay: the first, the last, or all. None changes nothing about that. Raises
+        `GraphError` for a consumer, and `DemandError` below 0.
         """
         if buffer_size is not None and (not is_whole(buffer_size) or buffer_size < 0):
             raise DemandError("buffer_size", buffer_size, "a whole number, 0 or more, or None for no limit")
@@ -370,10 +370,10 @@ class StageHandle(Generic[G_co]):
         output_of(self._process("resize"), "resize the stage that feeds it").resize(buffer_size, keep)
 
     def scale(self, concurrency: int) -> None:
-        """Have at most so many events of the stage under way from now on; those that are go on.
+        """Handle at most `concurrency` events at a time from now on. Events in flight are finished.
 
-        Raises `GraphError` for a stage that handles batches one after another: whether it does is said before the
-        start. Raises `DemandError` below 1.
+        Raises `GraphError` for a stage without concurrency, since only one that has it before the start can change it,
+        and `DemandError` below 1.
         """
         if not is_whole(concurrency) or concurrency < 1:
             raise DemandError("concurrency", concurrency, "a whole number, 1 or more")
@@ -385,7 +385,7 @@ class StageHandle(Generic[G_co]):
         process.scale(concurrency)
 
     def estimate_buffered_count(self) -> int:
-        """Return how many events the stage holds because nobody has asked for them."""
+        """Return how many events the stage holds because no consumer has asked for them."""
         return self._emitting("estimate_buffered_count", "count").estimate_buffered_count()
 
     def _process(self, operation: str) -> StageProcess:
@@ -404,9 +404,9 @@ class StageHandle(Generic[G_co]):
 
 
 SubscribeTarget = SubscribeTo | StageHandle[Stage] | str
-"""What names a stage to subscribe to: its name, its handle, or the full form."""
+"""A stage to subscribe to: its name, its handle, or all options."""
 
 
 def target(stage: str, to: SubscribeTarget) -> SubscribeTo:
-    """Return the full form of what `stage` subscribes to. Raises `GraphError` for what names no stage."""
+    """Return the target of `stage` with all options. Raises `GraphError` where it names no stage."""
     return checked_target(stage, to.name if isinstance(to, StageHandle) else to)

@@ -33,7 +33,7 @@ StageCallbacks = Producer[object] | ProducerConsumer[object, object] | Consumer[
 
 @dataclass(slots=True)
 class StageSpec:
-    """One stage as it was added: the factory, the callback object that it made first, and what was said beside them."""
+    """One stage as it was added: its factory, the first callback object, its subscriptions and its settings."""
 
     name: str
     factory: Callable[[], Stage]
@@ -42,20 +42,20 @@ class StageSpec:
     settings: StageSettings
     is_later: bool = False
     side_of: str | None = None
-    """Of a side output: the stage whose it is."""
+    """The stage that emits by this side output; None for a stage that was added."""
     side: str = ""
-    """What it is called there."""
+    """The name of the side output there."""
 
     @property
     def kind(self) -> StageKind:
-        """What the stage is."""
+        """The kind of the stage."""
         if isinstance(self.first, Producer):
             return "producer"
         return "consumer" if isinstance(self.first, Consumer) else "producer_consumer"
 
 
 def ordered(specs: Mapping[str, StageSpec]) -> list[StageSpec]:
-    """Return the stages, producers before their consumers. Raises `GraphError` for the first thing that is wrong."""
+    """Return the stages, producers before their consumers. Raises `GraphError` for the first mistake."""
     nodes = {
         name: GraphNode(spec.kind, tuple(to.producer for to in spec.subscribe_to), spec.is_later)
         for name, spec in specs.items()
@@ -170,7 +170,7 @@ def subscribe(consumer: StageProcess, producer: StageProcess, to: SubscribeTo, c
     """Link two stages. If the producer's edges carry messages, the consumer's own edges do, too."""
     stage_input, is_acknowledged = input_of(consumer), output_of(producer, "subscribe to what feeds it").is_acknowledged
     window = Window(to.max_demand, to.min_demand)
-    selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector  # of one made anew
+    selects = to.selector.selects if isinstance(to.selector, Selector) else to.selector
     selector = selects and Selector(selects, consumer.counts, is_acknowledged=is_acknowledged)
     options = replace(to, cancel=cancel if to.cancel is None else to.cancel, selector=selector)
     subscription = Subscription(producer, consumer, window, options, consumer.scheduler)
@@ -187,7 +187,7 @@ _MODES: Final = get_args(CancelMode)
 
 
 def checked_target(stage: str, to: object) -> SubscribeTo:
-    """Return the full form of a stage's name, or of what is full already. Raises `GraphError` for what cannot be."""
+    """Return a target with all options: of a name, the defaults. Raises `GraphError` for an invalid one."""
     if isinstance(to, str):
         return SubscribeTo(to)
     if not isinstance(to, SubscribeTo):
@@ -199,7 +199,7 @@ def checked_target(stage: str, to: object) -> SubscribeTo:
 
 
 def _problem(to: SubscribeTo) -> str | None:
-    """Return in words what is wrong; bounds are checked with the window that they make."""
+    """Return the mistake in a target as a clause, or None. Its bounds are checked by `Window`."""
     producer: object = to.producer
     selector: object = to.selector
     if not isinstance(producer, str):
@@ -228,7 +228,7 @@ def _is_hashable(name: Hashable) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EdgeSnapshot:
-    """A subscription: all that was ever asked for, all that was delivered, and what is asked for and still to come."""
+    """The counts of an edge: demand requested and events delivered since the start, and unmet demand now."""
 
     producer: str
     consumer: str
@@ -238,7 +238,7 @@ class EdgeSnapshot:
 
 
 class Edge:
-    """The subscriptions of one stage to another. Those that are closed are kept as counts alone."""
+    """The subscriptions of one stage to another. Of closed ones only the counts are kept."""
 
     __slots__ = ("_delivered", "_demand_withdrawn", "_subscriptions", "_taken_back", "consumer", "producer", "to")
 
@@ -253,20 +253,20 @@ class Edge:
 
     @property
     def is_alive(self) -> bool:
-        """Whether a subscription of it may still bring events."""
+        """Whether a subscription may still deliver events."""
         return self.has_alive(None)
 
     def has_alive(self, but: Subscription | None) -> bool:
-        """Return whether another subscription than `but` may still bring events."""
+        """Return whether another subscription than `but` may still deliver events."""
         return any(one.ended is None and one is not but for one in self._subscriptions)
 
     @property
     def delivered(self) -> int:
-        """How many events were delivered and not taken back."""
+        """The number of events that were delivered and not taken back."""
         return self._delivered + sum(one.delivered for one in self._subscriptions)
 
     def add(self, subscription: Subscription) -> None:
-        """Add a subscription, and fold closed ones into counts."""
+        """Add a subscription, and add closed ones to the counts."""
         self._fold()
         self._subscriptions.append(subscription)
         self.to = subscription.to
@@ -280,7 +280,7 @@ class Edge:
         self._subscriptions = [one for one in self._subscriptions if not one.is_closed]
 
     def snapshot(self) -> EdgeSnapshot:
-        """Return all that was ever asked for and delivered, and what is asked for now and still to come."""
+        """Return the counts of all subscriptions of this edge."""
         self._fold()
         live = self._subscriptions
         pending = sum(one.asked + one.pending for one in live)
@@ -295,7 +295,7 @@ class Edge:
 
 
 class Edges:
-    """All edges of a run, in the order in which they were made, and by either end."""
+    """All edges of a run, in the order in which they were made; found by their producer or consumer."""
 
     def __init__(self) -> None:
         self._edges: dict[tuple[str, str], Edge] = {}
@@ -318,7 +318,7 @@ class Edges:
         return True
 
     def is_alive(self, producer: str, consumer: str, but: Subscription | None = None) -> bool:
-        """Return whether one stage subscribes to another now, by another subscription than `but`."""
+        """Return whether one stage subscribes to another now; the subscription `but` does not count."""
         edge = self._edges.get((producer, consumer))
         return edge is not None and edge.has_alive(but)
 
@@ -332,9 +332,10 @@ class Edges:
 
 
 class Ends:
-    """Counts of what still lives, kept up to date at each end and each new edge.
+    """Counts the stages that live, at the end of each stage and for each new edge.
 
-    A stage is *unconsumed* when each of its consumers has ended or is unconsumed; one without any consumer ever is not.
+    A stage is *unconsumed* when each of its consumers has ended or is unconsumed. A stage that never had a consumer is
+    not unconsumed.
     """
 
     def __init__(self, stages: Collection[str], sources: Collection[str], edges: Edges) -> None:
@@ -357,7 +358,7 @@ class Ends:
 
     @property
     def unconsumed(self) -> list[str]:
-        """The live stages that are unconsumed and have not been ended."""
+        """The live stages that are unconsumed and are not ending yet."""
         return list(self._unconsumed)
 
     def let_go(self, name: str) -> None:
@@ -374,7 +375,7 @@ class Ends:
             self._lose([name])
 
     def _lose(self, removed: list[str]) -> None:
-        """Remove ended or unconsumed consumers from their producers; a producer without others is unconsumed, too."""
+        """Remove ended or unconsumed consumers from their producers. A producer without others is unconsumed, too."""
         while removed:
             for edge in self._edges.to_consumer(removed.pop()):
                 self._readers[edge.producer] -= 1

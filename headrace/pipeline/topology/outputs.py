@@ -1,6 +1,7 @@
 """Named outputs and side outputs become stages; intended consumers, and the events that were not delivered to them.
 
-Every stage that takes events has one, `errors`, for what it gives up; `ProducerConsumer.side_outputs` names others.
+Every stage with an input has the side output `errors`, for events that failed for good. `ProducerConsumer.side_outputs`
+names others.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from headrace.telemetry.events import LOG
 
 
 class NamedOutputStage(ProducerConsumer[object, object]):
-    """Passes on what goes by one output of another stage, without its name."""
+    """Emits the events of one output of another stage, without the name of that output."""
 
     per_event = True
     one_to_one = True
@@ -44,8 +45,8 @@ class NamedOutputStage(ProducerConsumer[object, object]):
 def with_named_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
     """Return the stages, and one more for each named output to which a stage subscribes.
 
-    The dispatcher that was said of a stage with several outputs is that of each of them. Raises `GraphError` for an
-    output that does not exist, or that is not said, and for names that cannot be.
+    Each output has the dispatcher that the settings of its stage name. Raises `GraphError` for an unknown or missing
+    output, and for invalid names.
     """
     found: dict[str, StageSpec] = {}
     taken: dict[tuple[str, str], list[SubscribeTo]] = {}
@@ -66,12 +67,12 @@ def with_named_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
 
 
 def source_of(to: SubscribeTo) -> SubscribeTo:
-    """Return a subscription to an output as one to the stage that the output is."""
+    """Return a subscription to an output as one to the stage of that output."""
     return to if to.output is None else replace(to, producer=output_name(to.producer, to.output), output=None)
 
 
 def _output(consumer: str, to: SubscribeTo, specs: Mapping[str, StageSpec]) -> str | None:
-    """Return which output a subscription is about; None where the stage does not exist, or has no names for its own."""
+    """Return the output that a subscription names; None where the stage is unknown, or has no named outputs."""
     producer = specs.get(to.producer)
     if producer is None:
         return None
@@ -108,7 +109,7 @@ def _check(spec: StageSpec, specs: Mapping[str, StageSpec]) -> None:
 
 
 def _output_spec(of: StageSpec, output: str, targets: Sequence[SubscribeTo]) -> StageSpec:
-    """Return the stage for an output: it asks for as much as the greediest of those who take it, and passes it on."""
+    """Return the stage of an output. It asks for as much as its consumer with the highest `max_demand`."""
     most = max(to.max_demand for to in targets)
     source = SubscribeTo(of.name, max_demand=max(1, most), partition=output)
     settings = StageSettings(of.settings.dispatcher, dead_letters=of.settings.dead_letters)
@@ -118,7 +119,7 @@ def _output_spec(of: StageSpec, output: str, targets: Sequence[SubscribeTo]) -> 
 def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
     """Return the stages, and one more for each side output to which a stage subscribes.
 
-    Raises `GraphError` for the errors of a stage that does not exist, or that takes no events, and for a taken name.
+    Raises `GraphError` for the errors of an unknown stage or of a producer, and for a name that is taken.
     """
     found: dict[str, StageSpec] = {}
     for spec in specs.values():
@@ -163,8 +164,8 @@ NOBODY: Final = "{}:out"
 def intended_consumers(stage_output: StageOutput, edges: Edges, event: object) -> list[str]:
     """Return the intended consumers of an event: one of them, or with a broadcast each that selects it.
 
-    That of an output is the stage that the output is, or would be if anybody took it. `edges` are all that the run has
-    ever had.
+    The intended consumer of an event of a named output is the stage of that output, even where the output has no
+    subscriber. `edges` are all edges since the start.
     """
     stage = stage_output.counts.stage
     targets = {edge.consumer: edge.to for edge in edges.from_producer(stage)}
@@ -184,12 +185,12 @@ def intended_consumers(stage_output: StageOutput, edges: Edges, event: object) -
 def _selects(to: SubscribeTo, event: object) -> bool:
     try:
         return to.selector is None or to.selector(event)
-    except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event is kept for this consumer
+    except BaseException:  # noqa: BLE001 - a selector of a user may raise anything; the event is kept
         return True
 
 
 class UndeliveredEvents:
-    """Stores undelivered plain events as dead letters. Sources of messages learn of theirs, and send them again."""
+    """Stores undelivered plain events as dead letters. Undelivered messages fail, and their sources send them again."""
 
     def __init__(
         self,
@@ -216,15 +217,15 @@ class UndeliveredEvents:
                     for position, consumer in enumerate(consumers)
                 ]
         if self._events and self._task is None:
-            self._task = self._scheduler.start_task(self._write(), copy_context(), "left-over events")
+            self._task = self._scheduler.start_task(self._write(), copy_context(), "undelivered events")
 
     async def _write(self) -> None:
         while self._events:
             events, self._events = self._events, []
             try:
                 await self._dead_letter_handler([failed for _, failed, _ in events])
-            except Exception as error:  # noqa: BLE001 - whatever the store raises, they are counted as lost
-                LOG.error("%d left-over events could not be set aside: %s", len(events), message_of(error))
+            except Exception as error:  # noqa: BLE001 - a store may raise anything; the events are counted as lost
+                LOG.error("%d undelivered events could not be stored: %s", len(events), message_of(error))
             else:
                 for counts, _, is_first in events:
                     counts.dead_lettered += 1

@@ -41,12 +41,12 @@ from headrace.telemetry.events import LOG
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """`reason` is what ended the run before its time, if anything did.
+    """How a run ended. `reason` is the error that ended it early, or None.
 
-    `events_failed` counts events whose handling failed, `events_lost` those that crashes, full buffers and the end of
-    the run discarded; of these `events_kept` are in the dead letters. `input_lost` is what sources
-    lost before it became events, by what it was (files, bytes, datagrams). `is_drained` tells whether a drain was asked
-    for and all that was taken in went through.
+    `events_failed` counts events whose handling failed. `events_lost` counts events that were discarded by crashes,
+    full buffers and the end of the run; `events_kept` of them are stored as dead letters. `input_lost` counts input
+    that sources lost before it became events, by its kind (files, bytes, datagrams). `is_drained` says that a drain was
+    requested and that all events were handled.
     """
 
     is_completed: bool
@@ -59,13 +59,13 @@ class RunOutcome:
 
     @property
     def is_fine(self) -> bool:
-        """Whether all went through: the run completed or was drained, and no event failed, and nothing was lost."""
+        """Whether the run completed or was drained, no event failed, and none was lost."""
         is_whole = not (self.events_failed or self.events_lost or any(self.input_lost.values()))
         return (self.is_completed or self.is_drained) and not self.reason and is_whole
 
 
 DRAIN_SECONDS: Final = 30.0
-"""How long a drain may take by default."""
+"""How long a drain may take, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Run:
             self._sides_of.setdefault(side.of.name, []).append(side)
 
     def _link(self, process: StageProcess, spec: StageSpec) -> None:
-        """Subscribe a stage to those that its spec names; one that names none may do so while it runs."""
+        """Subscribe a stage to the producers in its spec. A stage without any may subscribe while it runs."""
         for to in spec.subscribe_to:
             self.edges.add(subscribe(process, self.processes[to.producer], to, self._cancel))
         process.unfed = self._unfed
@@ -156,8 +156,8 @@ class Run:
     async def start(self) -> None:
         """Start the supervisor, then the stages, consumers before producers.
 
-        Raises `StartFailed` when a stage's `init` fails, or the stages that were started first make the run fail; all
-        that was started is stopped before.
+        Raises `StartFailed` when the `init` of a stage fails, or a stage that was started before makes the run fail.
+        All stages have been stopped then.
         """
         self.watch = RunMonitor(self.processes, self.scheduler.clock, self.stall_seconds)
         checks = every(LAG_SECONDS, self.watch.check)
@@ -193,7 +193,7 @@ class Run:
     def subscribe(
         self, consumer_name: str, target: SubscribeTo | str, replaced: Subscription | None = None
     ) -> SubscriptionHandle:
-        """Subscribe one stage to another while both run, in the place of the subscription that is `replaced`.
+        """Subscribe one stage to another while both run. A `replaced` subscription ends.
 
         Raises what `StageHandle.subscribe` raises; then nothing has changed.
         """
@@ -226,7 +226,7 @@ class Run:
         return consumer, producer
 
     def _check_edge(self, consumer: str, producer: str, replaced: Subscription | None) -> None:
-        """Raise `GraphError` if there can be no such edge; the cost is that of what is upstream of it."""
+        """Raise `GraphError` for an impossible edge. The check visits the stages upstream of the edge only."""
         times = 2 if self.edges.is_alive(producer, consumer, replaced) else 1
         node = replace(self._nodes[consumer], producers=(producer,) * times)
         for error in node_errors(consumer, node, self._nodes):
@@ -259,7 +259,7 @@ class Run:
 
     def _supervisor_ended(self) -> None:
         if self._lag_task is not None:
-            self._lag_task.cancel()  # whoever waited for the stop may have been cancelled meanwhile
+            self._lag_task.cancel()  # the caller of `stop` may have been cancelled meanwhile
         self._one_ended()
 
     def _stage_ended(self, name: str, _: object) -> None:
@@ -270,16 +270,16 @@ class Run:
     def _one_ended(self) -> None:
         for side in self._completing_sides:
             if side.output.state is ProcessStatus.RUNNING:
-                side.output.complete()  # nothing more can go by it
+                side.output.complete()  # its stage has ended, so it gets no more events
         self._completing_sides = [
             side for side in self._completing_sides if side.output.state is not ProcessStatus.ENDED
         ]
-        self._let_rest_go()
+        self._end_idle_stages()
         if (self._ends.is_all or self.supervisor.state is ProcessStatus.ENDED) and not self.over.done():
             self.over.set_result(None)
 
-    def _let_rest_go(self) -> None:
-        """End stages that would wait for ever: those without consumers left, or without producers left."""
+    def _end_idle_stages(self) -> None:
+        """End stages that would wait for ever, because all their consumers or all their producers have ended."""
         if self.is_draining or self.is_stopping or self.supervisor.state is not ProcessStatus.RUNNING:
             return
         for name in self._ends.unconsumed:
@@ -298,7 +298,7 @@ class Run:
             self._stop_waiting()
 
     def _is_awaited(self) -> bool:
-        """Tell whether a stage subscribes to nothing for now, and may subscribe to any."""
+        """Return whether a stage subscribes to nothing for now, and may subscribe again."""
         while self._unfed:
             name = next(iter(self._unfed))
             if self.processes[name].is_waiting():
@@ -315,7 +315,7 @@ class Run:
             process.stop_waiting()
 
     def start_drain(self) -> None:
-        """Stop intake at the producers; events in progress go on, and completion runs down."""
+        """Stop the intake of all producers. Events in progress are handled, and stages complete one after another."""
         self.is_draining = True
         for process in self.processes.values():
             process.resume()
@@ -324,14 +324,14 @@ class Run:
         self._stop_waiting()
 
     def interrupt(self, error: BaseException) -> None:
-        """Drain because a callback raised KeyboardInterrupt or SystemExit; what is not through in time is killed."""
+        """Drain after a callback raised KeyboardInterrupt or SystemExit; kill stages that miss the deadline."""
         if not self.is_draining:
             LOG.warning("pipeline %r drains, because of %s in a callback", self.name, type(error).__name__)
             self.start_drain()
             self.scheduler.loop.call_later(self.drain_seconds, self._kill)
 
     def _loop_closes(self, _: asyncio.Task[None]) -> None:
-        """Stop, rather than restart, when somebody has cancelled the loop's tasks: it is about to close."""
+        """Stop, rather than restart, when all tasks of the loop were cancelled: the loop is about to close."""
         if not self.is_stopping:
             self._kill()
 
@@ -341,10 +341,10 @@ class Run:
             process.kill()
 
     async def drain(self, deadline_seconds: float) -> None:
-        """End in good order: producers take in nothing more, what is under way goes through, completion runs down.
+        """Take in nothing more, handle the events in progress, and let the stages complete.
 
-        What has not gone through after `deadline_seconds` is stopped, and counted as lost. A run that is over is left
-        as it is.
+        Stages that have not ended after `deadline_seconds` are stopped, and their events count as lost. Does nothing
+        more than `stop` where the run is over.
         """
         if self.over.done():
             await self.stop()
@@ -368,7 +368,7 @@ class Run:
         await self.stop()
 
     async def stop(self) -> None:
-        """Stop all that still runs, at once, and wait until it has ended. Cancelled, it ends all the same."""
+        """Stop all stages at once, and wait until they have ended. They end also when this call is cancelled."""
         self._kill()
         self.supervisor.stop()
         await asyncio.shield(self.supervisor.terminated)
@@ -378,12 +378,12 @@ class Run:
             await asyncio.wait({self._lag_task})
 
     def reason(self) -> BaseException | None:
-        """Return what ended the run before its time, if anything did."""
+        """Return the error that ended the run early, or None."""
         reason = self.supervisor.reason
         return reason if isinstance(reason, BaseException) else None
 
     def outcome(self) -> RunOutcome:
-        """Return how the run ended, or how it stands."""
+        """Return how the run ended, or its counts so far."""
         counts = [process.counts for process in self.processes.values()]
         lost = sum(count.discarded[reason] for count in counts for reason in ("overflow", "crash", "cancelled"))
         is_completed = all(

@@ -19,7 +19,7 @@ from headrace.telemetry.counts import Family, HistogramCounts
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionSnapshot:
-    """What a stage asks of a producer; `outstanding` is what was asked for and is not handled yet."""
+    """One subscription of a stage to a producer; `outstanding` events were asked for and are not handled yet."""
 
     producer: str
     max_demand: int
@@ -29,12 +29,11 @@ class SubscriptionSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageSnapshot:
-    """What a stage has done so far, and how it stands.
+    """The state and the counts of a stage.
 
-    `error` is the last reason of a crash, as a sentence; `latency` is a consumer's only, seconds from the source.
-    `concurrency` is None where batches are handled one after another; `subscriptions` are those that have not ended.
-    `lost` is input that never became events, by what it was. `output_of` is the stage whose side output this is, where
-    it is one.
+    `error` is the reason of the last crash, as a sentence. `latency` is the time from the source in seconds, of a
+    consumer only. `concurrency` is None where batches are handled one after another. `subscriptions` have not ended.
+    `lost` counts input that never became events, by its kind. Of a side output, `output_of` is its stage.
     """
 
     name: str
@@ -69,7 +68,7 @@ class StageSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class TopologySnapshot:
-    """A whole run."""
+    """The state of a whole run."""
 
     name: str
     state: str

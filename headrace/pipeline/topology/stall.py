@@ -11,18 +11,18 @@ from headrace.pipeline.engine.stage_process import StageProcess
 from headrace.telemetry.events import LOG
 
 Cause = Literal["paused", "busy", "unasked"]
-"""Why a stage does not go on: it is paused; its callback has not returned; nobody asks for its events."""
+"""Why a stage makes no progress: it is paused; its callback has not returned; no consumer asks for its events."""
 
 _BECAUSE: Final[Mapping[Cause, str]] = {
     "paused": "it is paused: resume it",
     "busy": "its callback has not returned: look at what it waits for, or give the stage a timeout",
-    "unasked": "nobody asks for its events: look at its consumers, their partitions and outputs",
+    "unasked": "no consumer asks for its events: look at its consumers, their partitions and outputs",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSample:
-    """The progress of a stage: a count that grows with any work there, and how many events wait at it."""
+    """The progress of a stage: a count that grows with all its work, and the number of events that wait there."""
 
     progress: int
     waiting: int
@@ -50,7 +50,7 @@ class Stall:
 
 
 class StallDetector:
-    """Compares the progress of stages with that of the check before."""
+    """Compares the progress of stages with the check before."""
 
     def __init__(self, after_seconds: float) -> None:
         self._after_seconds = after_seconds
@@ -70,13 +70,13 @@ class StallDetector:
         return found
 
     def _since(self, name: str, one: ProgressSample, now: float) -> float:
-        """Return since when a stage with waiting events has made no progress."""
+        """Return the time of the last progress of a stage with waiting events; `now` where none wait."""
         progress, begun = self._seen.get(name, (-1, now))
         return begun if one.waiting and one.progress == progress else now
 
 
 def _behind(name: str, samples: Mapping[str, ProgressSample], still: set[str]) -> Iterator[str]:
-    """Yield the stages that stand still behind one, each once."""
+    """Yield the stages without progress upstream of one, each once."""
     seen: set[str] = set()
     rest = [name]
     while rest:
@@ -88,7 +88,7 @@ def _behind(name: str, samples: Mapping[str, ProgressSample], still: set[str]) -
 
 
 LAG_SECONDS: Final = 0.25
-"""How often it checks, and so measures the loop's lag."""
+"""Seconds between two checks, which also measure the lag of the loop."""
 
 LAGS_KEPT: Final = 60
 """Measurements kept: those of the last 15 seconds."""
@@ -109,7 +109,7 @@ class RunMonitor:
 
     @property
     def loop_lag_seconds(self) -> float:
-        """The most by which the loop's timers came late, of the last 15 seconds."""
+        """The longest delay of the loop's timers in the last 15 seconds."""
         return max(self._lags, default=0.0)
 
     def check(self, late_seconds: float) -> None:
@@ -123,7 +123,7 @@ class RunMonitor:
         for name in found.keys() - self.stalls.keys():
             LOG.warning("%s", found[name])
         for name in self.stalls.keys() - found.keys():
-            LOG.info("stage %r goes on", name)
+            LOG.info("stage %r makes progress again", name)
         self.stalls = found
 
 

@@ -40,23 +40,23 @@ S = TypeVar("S")
 class Topology:
     """Stages by name, one supervisor over them (`one_for_one`), and one run.
 
-    `cancel` is what a producer's end does to its consumers where a subscription does not say it itself. More than
-    `max_restarts` crashes within `max_seconds`, of all stages together, end the run.
+    `cancel` is the effect of a producer's end on its consumers, for subscriptions without a `cancel` of their own. More
+    than `max_restarts` crashes within `max_seconds`, of all stages together, end the run.
     """
 
     drain_seconds: float = DRAIN_SECONDS
-    """How long the drain may take that ends `async with`, or that a callback's KeyboardInterrupt begins; set it before
+    """How long a drain may take at the end of `async with`, or after a KeyboardInterrupt in a callback; set it before
     the start."""
 
     redact: Redact = str
-    """Hides in the texts of errors what dead letters and `errors` outputs must not hold; set it before the start."""
+    """Removes secrets from the texts of errors in dead letters and `errors` outputs; set it before the start."""
 
     dead_letter_handler: DeadLetterHandler | None = None
     """Stores events that failed for good, where no service does; set it before the start."""
 
     stall_seconds: float | None = STALL_SECONDS
-    """After how long a stage at which events wait, and none goes on, is named as one that holds the others; None for
-    never. Set it before the start."""
+    """A stage that makes no progress for this long, although events wait there, is logged as stalled; None for never.
+    Set it before the start."""
 
     is_forever: bool = False
     """Whether the run goes on until it is drained or stopped, also after all stages have completed; set it before the
@@ -71,7 +71,7 @@ class Topology:
         max_seconds: float = MAX_SECONDS,
         measure: bool = True,
     ) -> None:
-        """Have no stages yet. Raises `BadOption`."""
+        """Raises `BadOption`."""
         if cancel not in get_args(CancelMode):
             raise BadOption("cancel", cancel, "'permanent', 'transient' or 'temporary'")
         check_count("max_restarts", max_restarts, 0)
@@ -98,9 +98,9 @@ class Topology:
     ) -> StageHandle[G]:
         """Add a stage: `factory` (a class will do) makes its callback object, now, and again after a crash.
 
-        A stage's name, its handle, or a `SubscribeTo` says to whom it subscribes; the order of adding does not matter.
-        None says that it subscribes while it runs (`handle.subscribe`, `self.subscribe`).
-        Raises `GraphError` when the name is taken, what the factory makes is no stage, or a setting cannot be.
+        It subscribes to stages by their names, handles, or a `SubscribeTo`, which may be added in any order. With None
+        it subscribes while it runs (`handle.subscribe`, `self.subscribe`). Raises `GraphError` when the name is taken,
+        the factory makes no stage, or a setting is invalid.
         """
         given: object = name
         if not isinstance(given, str) or not name:
@@ -168,13 +168,13 @@ class Topology:
         return self._services.find(kind)
 
     def is_made_by(self, name: str, kind: type) -> bool:
-        """Tell whether a stage's callbacks are of a class."""
+        """Return whether the callbacks of a stage are of a class."""
         return name in self._specs and isinstance(self._specs[name].first, kind)
 
     def stage(self, name: str) -> StageHandle[Stage]:
-        """Return the handle of a stage; raises `GraphError` when there is none of that name.
+        """Return the handle of a stage. Raises `GraphError` for an unknown name.
 
-        Once started, an output that somebody takes is a stage of its own: `priced.errors`.
+        After the start, an output with a subscriber is a stage of its own: `priced.errors`.
         """
         if name not in self._specs and (self._run is None or name not in self._run.processes):
             raise GraphError(name, f"does not exist; {suggestion(name, self._specs)}")
@@ -205,8 +205,8 @@ class Topology:
     async def start(self) -> None:
         """Check the graph, start every stage, and return when all of them have begun.
 
-        Raises `GraphError` for a graph that is wrong, what a service raises as it opens, and `StartFailed` when a
-        stage's `init` raises; nothing runs then.
+        Raises `GraphError` for an invalid graph, the error of a service that does not open, and `StartFailed` when the
+        `init` of a stage raises. Nothing runs then.
         """
         if self._run is not None:
             raise GraphError(self.name, "was started before: make a new pipeline for a new run", what="pipeline")
@@ -238,7 +238,7 @@ class Topology:
     async def join(self) -> RunOutcome:
         """Wait until every stage has completed, the run has failed, or it was drained or stopped.
 
-        Return how it ended. Raises `WaitForSelf` in a callback of a stage, which would wait for itself.
+        Return its outcome. Raises `WaitForSelf` in a callback of a stage, which would wait for itself.
         """
         run = self._for_handle(f"join of pipeline {self.name!r}")
         check_end_of(run.supervisor, f"the end of pipeline {self.name!r}")
@@ -250,12 +250,12 @@ class Topology:
         return self._report_outcome()
 
     async def run(self) -> RunOutcome:
-        """Start, wait for the end, and return how it went. Cancelled, it stops what it started."""
+        """Start, wait for the end, and return the outcome. When cancelled, stop the run."""
         await self.start()
         return await self._or_stop(self.join())
 
     async def _or_stop(self, end: Awaitable[RunOutcome]) -> RunOutcome:
-        """Wait for an end; when cancelled meanwhile, stop at once."""
+        """Wait for the end; when cancelled, stop at once."""
         try:
             return await end
         except asyncio.CancelledError:
@@ -263,11 +263,11 @@ class Topology:
             raise
 
     async def drain(self, deadline_seconds: float | None = None) -> RunOutcome:
-        """Take in nothing more, let everything under way go through, and return how that went.
+        """Take in nothing more, handle all events in progress, and return the outcome.
 
-        What is not through after `deadline_seconds` (`drain_seconds` when None) is stopped, and counted as lost.
-        Cancelled, the drain goes on without a deadline: wait for it by another one, or by `join`, or stop. Raises
-        `WaitForSelf` in a callback of a stage, and begins nothing.
+        Stages that have not ended after `deadline_seconds` (`drain_seconds` when None) are stopped, and their events
+        count as lost. When this call is cancelled, the drain continues without a deadline: call `drain`, `join` or
+        `stop` then. Raises `WaitForSelf` in a callback of a stage, and begins no drain.
         """
         check_timeout("deadline_seconds", deadline_seconds)
         run = self._for_handle(f"drain of pipeline {self.name!r}")
@@ -278,7 +278,7 @@ class Topology:
         return self._report_outcome()
 
     async def stop(self) -> RunOutcome:
-        """Stop at once; what was under way is counted as lost."""
+        """Stop at once. Events in progress count as lost."""
         run = self._for_handle(f"stop of pipeline {self.name!r}")
         await run.stop()
         await self._services.stop()
@@ -296,10 +296,10 @@ class Topology:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Drain after a block that went well; stop at once after one that raised, and when the drain is cancelled.
+        """Drain after the block; stop at once when the block raised, or the drain is cancelled.
 
-        After a block that went well, raise the error that ended the run, unless the block got it from `join`, `drain`
-        or `stop`.
+        Where the block raised nothing, raise the error that ended the run, unless the block got it from `join`,
+        `drain` or `stop`.
         """
         if error is not None:
             await self.stop()
@@ -312,11 +312,10 @@ class Topology:
     def emit_threadsafe(self, stage: str, events: Sequence[object]) -> "concurrent.futures.Future[None]":
         """Emit events from a stage, from any thread, as soon as there is room; see `StageHandle.emit`.
 
-        The future is done once the stage has them all, or holds `NoProcess` when it ends, completes or is drained
-        before; `future.result(timeout)` is back-pressure for a thread. Cancelled before the first has gone in, none is
-        emitted.
-        Raises `GraphError` for an unknown stage and for a consumer, `NoProcess` when the loop is closed,
-        `BadOption` for what is one event and no list.
+        The future is done when all events are emitted. It holds `NoProcess` when the stage ends, completes or is
+        drained before. `future.result(timeout)` gives a thread back-pressure. A future that is cancelled before the
+        first event was emitted emits none. Raises `GraphError` for an unknown stage and for a consumer, `NoProcess`
+        when the loop is closed, and `BadOption` for one event in place of a list.
         """
         run = self._started()
         ingress = ingress_of(run.process(stage), "emit from the stage that feeds it")
@@ -326,7 +325,7 @@ class Topology:
             raise NoProcess(stage) from None
 
     def snapshot(self) -> TopologySnapshot:
-        """Copy what is going on, in one step. Loop's thread only."""
+        """Copy the state of the run in one step. For the thread of the loop only."""
         return take_snapshot(self._for_handle(f"snapshot of pipeline {self.name!r}"), self.state)
 
     def outcome(self) -> RunOutcome:

@@ -198,7 +198,7 @@ async def test_a_generator_that_raised_never_looks_complete(
     assert isinstance(outcome.reason, Unrecoverable)
     assert str(outcome.reason) == (
         "the generator that 'source' emits raised KeyError: 'source', and cannot go on after that: "
-        "let it catch what it can bear, or give from_stream an iterable that can begin again"
+        "let it catch the errors that it can survive, or give from_stream an iterable that can begin again"
     )
     assert isinstance(outcome.reason.__cause__, KeyError)
 
@@ -280,7 +280,7 @@ async def test_a_wrapped_generator_that_raised_never_looks_complete(name: str) -
     if name != "itertools.chain":  # which goes on with its next part
         assert str(outcome.reason) == (
             "the source that 'source' emits was cut off by OSError: disk, and yielded nothing after the restart: "
-            "let it catch what it can bear, or give from_stream an iterable that can begin again"
+            "let it catch the errors that it can survive, or give from_stream an iterable that can begin again"
         )
 
 

@@ -86,7 +86,7 @@ async def test_a_run_names_the_stage_that_holds_it(sink: Any, cause: str, caplog
     if cause == "paused":
         last.resume()
         await until(lambda: topology.snapshot().stages[2].stall is None)
-        assert "stage 'sink' goes on" in caplog.text
+        assert "stage 'sink' makes progress again" in caplog.text
     await topology.stop()
 
 
