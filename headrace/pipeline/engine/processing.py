@@ -355,12 +355,13 @@ class ConcurrentProcessing(Processing):
 
     async def _run_units(self, units: list[Unit]) -> None:
         """Run units, then the next ones, as long as there are any."""
+        offload = self._handler.offload
         while units:
             since = self._owner.clock()
-            if len(units) == 1:
+            if len(units) == 1 or offload is None:
                 await self._run_unit(units[0])
             else:
-                await self._run_together(units)
+                await self._run_together(offload, units)
             self._complete(units, self._owner.clock() - since)
             was_alone, self._is_alone = self._is_alone, False
             units = [] if self._running > self._owner.concurrency.limit else self._next(self._running - 1)
@@ -377,19 +378,14 @@ class ConcurrentProcessing(Processing):
         if unit.failures:
             await self._rules.mend(unit)
 
-    async def _run_together(self, units: Sequence[Unit]) -> None:
+    async def _run_together(self, offload: Offload, units: Sequence[Unit]) -> None:
         """Run units of one event each by one call of an OS process. Failed events are retried one by one.
 
         If the OS process dies, or cannot run the call, each unit runs again by itself, so that only the event that
         caused it fails.
         """
-        offload = self._handler.offload
         try:
-            results = (
-                []
-                if offload is None
-                else await offload.many([unit.data for unit in cast("Sequence[EventUnit]", units)])
-            )
+            results = await offload.many([unit.data for unit in cast("Sequence[EventUnit]", units)])
         except ExecutorError:
             self._counts.redelivered += len(units)
             for unit in units:
@@ -416,7 +412,8 @@ class ConcurrentProcessing(Processing):
 
     @override
     def _current_unit(self) -> Unit | None:
-        return UNIT.get()
+        unit = UNIT.get()
+        return None if unit is None or unit.is_over else unit
 
     @override
     def retain(self, events: Sequence[object]) -> None:

@@ -217,6 +217,33 @@ async def test_an_event_that_fails_outside_of_any_call_is_counted_and_crashes_no
     assert len(sink.data) == 20
 
 
+class FailsLater(Fails):
+    """Starts a task for each event, which reports a failure when the event is over."""
+
+    def __init__(self) -> None:
+        super().__init__(Table({}))
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def handle_events(self, events: list[Any]) -> list[object]:
+        self.tasks.append(asyncio.create_task(self.fail_later()))
+        return [events[0]]
+
+    async def fail_later(self) -> None:
+        await asyncio.sleep(0.01)
+        self.fail(ValueError("later"))
+
+    async def handle_complete(self) -> list[object]:
+        await asyncio.gather(*self.tasks)
+        return []
+
+
+async def test_an_event_that_fails_in_a_task_after_its_call_is_counted() -> None:
+    topology, _, sink = chain(Numbers, FailsLater, Concurrency(4))
+    await topology.start()
+    assert (await topology.join()).events_failed == 20
+    assert len(sink.data) == 20
+
+
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_a_crash_delivers_again_what_was_not_over(*, is_ordered: bool) -> None:
     table = Table({7: 1})
