@@ -78,7 +78,7 @@ def _lock(file: int, path: Path) -> None:
     except BlockingIOError:
         raise
     except OSError as error:  # a network file system may have no locks
-        LOG.warning("%s cannot be locked (%s): see to it that no other run uses that file", path, error.strerror)
+        LOG.warning("%s cannot be locked (%s): make sure that no other run uses that file", path, error.strerror)
 
 
 def _holder(content: bytes) -> str:

@@ -90,8 +90,8 @@ class CastCircle(MailboxFull):
         self.names = tuple(names)
         circle = " -> ".join(repr(name) for name in names)
         sentence = (
-            f"processes wait for room in each other's full mailboxes, and would for ever ({circle}): use cast_nowait "
-            "in one of them and decide what to do without, or give them a larger mailbox_limit"
+            f"processes would wait for ever for room in each other's full mailboxes ({circle}): use cast_nowait "
+            "in one of them and handle MailboxFull, or give them a larger mailbox_limit"
         )
         self.args = (sentence,)
 
@@ -120,7 +120,7 @@ class OutsideProcess(ProcessError):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"{what} is about the process that runs, and none does here: say which one with its Ref")
+        super().__init__(f"{what} needs a running process, and none runs here: pass the Ref of one")
 
 
 class NoCallback(ProcessError):
@@ -130,7 +130,7 @@ class NoCallback(ProcessError):
         self.name = name
         self.callback = callback
         super().__init__(
-            f"the class of process {name!r} has no {callback} of its own: write it, for the process has asked for it"
+            f"the class of process {name!r} has no {callback} of its own: write it, since the process calls it"
         )
 
 
@@ -162,7 +162,7 @@ class ChildIsAlive(ProcessError):
     def __init__(self, supervisor: str, child: str) -> None:
         self.supervisor = supervisor
         self.child = child
-        super().__init__(f"child {child!r} of supervisor {supervisor!r} lives: terminate_child it first")
+        super().__init__(f"child {child!r} of supervisor {supervisor!r} is alive: call terminate_child first")
 
 
 class ChildKept(ProcessError):
@@ -172,7 +172,7 @@ class ChildKept(ProcessError):
         self.supervisor = supervisor
         self.child = child
         super().__init__(
-            f"supervisor {supervisor!r} keeps the spec of {child!r}, which has ended: restart_child or delete_child it"
+            f"supervisor {supervisor!r} keeps the spec of {child!r}, which has ended: use restart_child or delete_child"
         )
 
 
@@ -185,8 +185,8 @@ class RestartsExhausted(ProcessError):
         self.seconds = seconds
         self.reason = reason
         super().__init__(
-            f"{child!r} failed again after {restarts} restarts within {seconds:g} s, and its supervisor gave up; "
-            f"the last reason was this: {describe(reason)}"
+            f"{child!r} failed again after {restarts} restarts within {seconds:g} s, and its supervisor exited; "
+            f"the last error was: {describe(reason)}"
         )
         self.__cause__ = reason if isinstance(reason, BaseException) else None
 
@@ -197,7 +197,7 @@ class TaskFailed(ProcessError):
     def __init__(self, name: str, reason: object) -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"task {name!r} has no result ({describe(reason)}): mend that, and start it again")
+        super().__init__(f"task {name!r} has no result ({describe(reason)}): fix the cause, and start it again")
         self.__cause__ = reason if isinstance(reason, BaseException) else None
 
 
@@ -247,7 +247,7 @@ class PermanentChild(Unrecoverable):
         self.stage = stage
         super().__init__(
             f"{stage!r} starts a permanent child for an event, which would never be finished: "
-            'say restart="temporary", or "transient" to have it run again after a crash'
+            'use restart="temporary", or "transient" to run it again after a crash'
         )
 
 

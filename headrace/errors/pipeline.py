@@ -25,7 +25,7 @@ class MissingCallback(StageError):
     def __init__(self, found: object, callback: str) -> None:
         self.callback = callback
         super().__init__(
-            f"{type(found).__name__} has no {callback} of its own: write it, for it is what the stage does"
+            f"{type(found).__name__} has no {callback} of its own: write it, since it does the work of the stage"
         )
 
 
@@ -66,7 +66,7 @@ class UnknownPartition(StageError):
         self.found = found
         super().__init__(
             f"the hash of the partition dispatcher returned {found!r:.100}, which is none of its partitions "
-            f"({', '.join(map(repr, partitions))}): return one of those, or None for an event that nobody is to get"
+            f"({', '.join(map(repr, partitions))}): return one of them, or None for an event to discard"
         )
 
 
@@ -97,7 +97,7 @@ class HandlerTimeout(StageError):
         self.stage = stage
         self.seconds = seconds
         super().__init__(
-            f"stage {stage!r} took longer than {seconds:g} s over it: give it a longer timeout, or less to do at a time"
+            f"stage {stage!r} took longer than {seconds:g} s: give it a longer timeout, or less to do at a time"
         )
 
 
@@ -107,9 +107,7 @@ class PoisonEvent(StageError):
     def __init__(self, stage: str, deliveries: int) -> None:
         self.stage = stage
         self.deliveries = deliveries
-        super().__init__(
-            f"the event has brought stage {stage!r} down {deliveries} times: see the log for what it raised"
-        )
+        super().__init__(f"the event has crashed stage {stage!r} {deliveries} times: see the log for the errors")
 
 
 class EventUndelivered(StageError):
@@ -118,8 +116,8 @@ class EventUndelivered(StageError):
     def __init__(self, stage: str, reason: str) -> None:
         self.stage = stage
         self.reason = reason
-        why = "it was in hand when the stage crashed" if reason == "crash" else "the run ended before it was through"
-        super().__init__(f"stage {stage!r} had taken the event in, and {why}: replay it")
+        why = "crashed while it handled the event" if reason == "crash" else "did not handle it before the run ended"
+        super().__init__(f"stage {stage!r} accepted the event, and {why}: replay it")
 
 
 class BufferFull(StageError):
@@ -129,9 +127,9 @@ class BufferFull(StageError):
         self.stage = stage
         self.limit = limit
         advice = (
-            "where its buffer keeps all, look at `is_full()` before you emit, and go on in `handle_room`"
+            "where its buffer keeps all, check `is_full()` before you emit, and continue in `handle_room`"
             if is_own
-            else "use `await emit`, which waits for room, or turn whoever sent them away for now"
+            else "use `await emit`, which waits for room, or refuse them for now"
         )
         super().__init__(f"stage {stage!r} has no room for the events (it buffers {limit}): {advice}")
 
@@ -142,8 +140,7 @@ class BufferOverflow(StageError):
     def __init__(self, stage: str) -> None:
         self.stage = stage
         super().__init__(
-            f"the buffer of stage {stage!r} is full: let its consumers be quicker, give it more room, "
-            "or let it block or drop"
+            f"the buffer of stage {stage!r} is full: speed up its consumers, give it more room, or let it block or drop"
         )
 
 
@@ -153,11 +150,11 @@ class CannotRetain(StageError):
     def __init__(self, stage: str, *, has_data_alone: bool = False) -> None:
         self.stage = stage
         super().__init__(
-            f"stage {stage!r} holds events beyond their batch, and "
+            f"stage {stage!r} retains events beyond their batch, and "
             + (
-                "gets the data of messages alone: say takes_messages = True in its class, and derive its outputs"
+                "gets only the data of messages: set takes_messages = True in its class, and derive its outputs"
                 if has_data_alone
-                else "has a concurrency: leave that out, for what it holds comes of one batch after another"
+                else "has a concurrency: leave that out, since it must handle one batch after another"
             )
         )
 
@@ -169,8 +166,8 @@ class ReaderTooSlow(StageError):
         self.stage = stage
         self.seconds = seconds
         super().__init__(
-            f"the reader of stage {stage!r} stood still for {seconds:g} s and has lost its place: "
-            "read quicker, or give it a longer timeout_seconds"
+            f"the reader of stage {stage!r} did not read for {seconds:g} s and has lost its place: "
+            "read faster, or give it a longer timeout_seconds"
         )
 
 

@@ -117,7 +117,7 @@ class Call(Generic[R_co]):
         if self._outcome is not None:
             return
         if self._is_left and not self.can_be_stopped and isinstance(outcome, Raised):
-            LOG.warning("%r raised after whoever waited for it had gone: %s", self.name, short_repr(outcome.error))
+            LOG.warning("%r raised, and no caller waits for it any more: %s", self.name, short_repr(outcome.error))
         self._outcome = outcome
         if not self._ended.done():
             self._ended.set_result(None)

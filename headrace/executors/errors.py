@@ -34,7 +34,7 @@ class BadPoolSize(ExecutorError):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"an executor with the limit {limit} lets nothing run: give it 1 or more")
+        super().__init__(f"an executor with the limit {limit} could run nothing: set 1 or more")
 
 
 class BadFunction(ExecutorError):
@@ -50,7 +50,9 @@ class ExecutorClosed(ExecutorError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"{name!r} was not run to its end, for its executor is closed: run it before, or make another")
+        super().__init__(
+            f"{name!r} did not finish, since its executor is closed: run it before, or make another executor"
+        )
 
 
 class CallOverdue(ExecutorError, TimeoutError):
@@ -119,7 +121,7 @@ class WorkerNotStarted(ForeignError):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(f"no OS process could be started to run functions ({why}): mend that, then call again")
+        super().__init__(f"no OS process could be started to run functions ({why}): fix the cause, then call again")
 
 
 class NotReachable(ForeignError):
@@ -142,7 +144,7 @@ class Unpicklable(ForeignError):
         self.what = what
         self.why = why
         super().__init__(
-            f"{what} of {name!r} cannot cross to another OS process ({why}): "
+            f"{what} of {name!r} cannot be sent to another OS process ({why}): "
             "use plain data, and functions and classes from the top of a module"
         )
 
@@ -166,6 +168,6 @@ class UnguardedMain(ForeignError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"another OS process cannot load the main script for {name!r}, for the script would start OS processes "
+            f"another OS process cannot load the main script for {name!r}, since the script would start OS processes "
             "there too: put what it runs under `if __name__ == '__main__':`, or its functions in a module of their own"
         )

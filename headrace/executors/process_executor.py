@@ -129,7 +129,7 @@ class ProcessExecutor(Executor):
             self._count_death(worker)
             if call is None:
                 how = error.how if isinstance(error, WorkerDied) else error
-                LOG.warning("an OS process of an executor ended while it had nothing to do: %s", how)
+                LOG.warning("an idle OS process of an executor ended: %s", how)
             elif isinstance(error, WorkerDied) and not self._is_closed and len(self._workers) < self.limit:
                 with suppress(ExecutorError):  # the next call tries again, and gets the error
                     self._rest(self._new_worker())

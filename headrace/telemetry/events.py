@@ -62,7 +62,7 @@ class Telemetry:
                 handler(name, measurements, metadata)
             except Exception:
                 self.detach(handler_id)
-                LOG.exception("telemetry handler %r raised, and is detached: attach a mended one", handler_id)
+                LOG.exception("telemetry handler %r raised, and is detached: fix it, and attach it again", handler_id)
 
     @contextmanager
     def span(self, name: EventName, metadata: Metadata, clock: Callable[[], float]) -> Iterator[None]:

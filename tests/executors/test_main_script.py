@@ -87,7 +87,7 @@ def test_a_script_without_a_guard_is_told_to_get_one(tmp_path: Path) -> None:
     done = ran(str(tmp_path / "shop.py"))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(
-        "UnguardedMain: another OS process cannot load the main script for '__main__:twice', for the script would "
+        "UnguardedMain: another OS process cannot load the main script for '__main__:twice', since the script would "
         "start OS processes there too: put what it runs under `if __name__ == '__main__':`, "
         "or its functions in a module of their own"
     )

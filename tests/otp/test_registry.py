@@ -144,7 +144,7 @@ async def test_what_cannot_be_is_said_in_one_sentence() -> None:
     with pytest.raises(BadOption, match="'unique' or 'duplicate'"):
         Registry(keys="both")  # type: ignore[arg-type] # what is wrong
     registry: Registry[Room] = Registry()
-    with pytest.raises(OutsideProcess, match="say which one with its Ref"):
+    with pytest.raises(OutsideProcess, match="pass the Ref of one"):
         registry.register("news")
     async with supervising() as supervisor:
         room = await supervisor.start_child(lambda: Room(registry), name="room")

@@ -126,7 +126,7 @@ async def test_a_word_for_a_callback_that_is_not_there_is_refused_at_once() -> N
             await ref.call(Bare.go_on)
         assert str(caught.value.reason) == (
             "the class of process 'Bare' has no handle_continue(self, argument) of its own: "
-            "write it, for the process has asked for it"
+            "write it, since the process calls it"
         )
         with pytest.raises(ProcessDown) as caught:
             await ref.call(Bare.wait)

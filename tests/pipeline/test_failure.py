@@ -421,7 +421,7 @@ async def test_what_a_crash_has_in_hand_is_set_aside_where_there_is_a_place_for_
     outcome = await topology.join()
     assert (outcome.is_completed, outcome.events_lost, outcome.events_kept) == (True, 5, 5)
     assert [one.data for one in aside.kept] == [1, 2, 3, 4, 5]
-    assert "was in hand when the stage crashed: replay it" in str(aside.kept[0].error)
+    assert "crashed while it handled the event: replay it" in str(aside.kept[0].error)
     assert topology.snapshot().stages[1].dead_lettered == 5
 
 
@@ -446,7 +446,7 @@ async def test_what_a_drain_has_no_time_for_is_set_aside_or_told_as_failed(sourc
         assert (origin.outcomes(), aside.kept) == ([FAILED] * 20, [])
     else:
         assert [one.data for one in aside.kept] == list(range(1, 21))
-        assert "the run ended before it was through: replay it" in str(aside.kept[0].error)
+        assert "did not handle it before the run ended: replay it" in str(aside.kept[0].error)
 
 
 async def test_left_over_events_that_no_store_takes_are_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -66,7 +66,7 @@ def test_a_handler_that_raises_is_detached_and_named_once_and_the_others_are_tol
     for _ in range(3):
         telemetry.execute(("x",), {}, {})
     assert len(told) == 3
-    assert said(caplog) == ["telemetry handler 'broken' raised, and is detached: attach a mended one"]
+    assert said(caplog) == ["telemetry handler 'broken' raised, and is detached: fix it, and attach it again"]
 
 
 def test_a_handler_may_attach_and_detach_handlers() -> None:

@@ -120,8 +120,7 @@ async def test_one_restart_more_than_allowed_stops_the_children_in_reverse_and_e
         assert isinstance(reason, RestartsExhausted)
         assert (reason.child, reason.restarts, reason.reason) == ("broken", 2, errors[2])
         assert str(reason) == (
-            "'broken' failed again after 2 restarts within 5 s, and its supervisor gave up; "
-            "the last reason was this: Oops: 2"
+            "'broken' failed again after 2 restarts within 5 s, and its supervisor exited; the last error was: Oops: 2"
         )
         assert reason.__cause__ is errors[2]
         assert ends == [

@@ -79,14 +79,18 @@ async def test_a_child_started_later_is_forgotten_once_it_has_ended(restart: Res
 async def test_a_spec_is_deleted_once_its_child_has_ended_and_its_name_is_free_then() -> None:
     family = Family()
     async with Supervisor("supervisor", children=family.specs("ab")) as supervisor:
-        with pytest.raises(ChildIsAlive, match="child 'a' of supervisor 'supervisor' lives: terminate_child it first"):
+        with pytest.raises(
+            ChildIsAlive, match="child 'a' of supervisor 'supervisor' is alive: call terminate_child first"
+        ):
             supervisor.delete_child("a")
         with pytest.raises(ChildIsAlive):
             await supervisor.restart_child("a")
         with pytest.raises(NameTaken):
             await supervisor.start_child(family.spec("a"))
         await supervisor.terminate_child("a")
-        with pytest.raises(ChildKept, match="keeps the spec of 'a', which has ended: restart_child or delete_child it"):
+        with pytest.raises(
+            ChildKept, match="keeps the spec of 'a', which has ended: use restart_child or delete_child"
+        ):
             await supervisor.start_child(family.spec("a"))
         supervisor.delete_child("a")
         await supervisor.start_child(family.spec("a"))

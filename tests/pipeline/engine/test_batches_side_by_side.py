@@ -183,7 +183,7 @@ async def test_a_stage_that_gathers_is_told_that_it_cannot() -> None:
     await topology.start()
     outcome = await topology.join()
     assert isinstance(outcome.reason, RestartsExhausted)
-    assert "stage 'holds' holds events beyond their batch" in str(topology.snapshot().stages[1].error)
+    assert "stage 'holds' retains events beyond their batch" in str(topology.snapshot().stages[1].error)
 
 
 class Sieve(ProducerConsumer[Any, Any]):

@@ -169,8 +169,8 @@ async def test_a_crash_too_many_ends_the_run_and_says_so() -> None:
     outcome = await topology.join()
     assert isinstance(outcome.reason, RestartsExhausted)
     assert str(outcome.reason) == (
-        "'broken' failed again after 3 restarts within 5 s, and its supervisor gave up; "
-        "the last reason was this: KeyError: 'always'"
+        "'broken' failed again after 3 restarts within 5 s, and its supervisor exited; "
+        "the last error was: KeyError: 'always'"
     )
     assert (outcome.is_completed, outcome.is_fine, topology.state) == (False, False, "failed")
     assert outcome.events_lost == numbers.emitted

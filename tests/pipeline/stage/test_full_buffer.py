@@ -170,7 +170,7 @@ async def test_a_stage_that_does_not_look_is_told_and_nothing_of_it_is_taken() -
     assert not silent.is_full()
     silent.emit_nowait([2, 3, 4])  # as long as there is any room
     assert silent.is_full()
-    with pytest.raises(BufferFull, match=r"no room .* look at `is_full\(\)` before you emit"):
+    with pytest.raises(BufferFull, match=r"no room .* check `is_full\(\)` before you emit"):
         silent.emit_nowait([5])
     silent.emit_nowait([])
     assert topology.stage("silent").estimate_buffered_count() == 4
@@ -266,7 +266,7 @@ async def test_what_a_stage_emits_beyond_a_buffer_that_is_to_fail_has_failed(
     assert stage.errors == {"BufferOverflow": 1}
     (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said.startswith("stage 'silent' discards an event (later ones that fail alike are counted, not logged):")
-    assert "the buffer of stage 'silent' is full: let its consumers be quicker" in said
+    assert "the buffer of stage 'silent' is full: speed up its consumers" in said
     assert not (await topology.drain()).is_fine
 
 

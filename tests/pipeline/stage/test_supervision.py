@@ -119,7 +119,7 @@ async def test_a_permanent_server_for_an_event_ends_the_run_with_what_to_say_ins
     async with running(Permanent()) as (topology, _):
         reason = (await topology.join()).reason
     assert isinstance(reason, PermanentChild)
-    assert 'say restart="temporary"' in str(reason)
+    assert 'use restart="temporary"' in str(reason)
 
 
 async def test_a_child_that_is_no_spec_is_told_with_what_it_must_be() -> None:

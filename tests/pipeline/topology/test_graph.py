@@ -137,7 +137,8 @@ def test_a_class_that_does_not_say_what_it_does_is_refused_when_it_is_added(stag
     with pytest.raises(MissingCallback) as caught:
         Topology().add("stage", stage)
     assert (
-        str(caught.value) == f"{stage.__name__} has no {callback} of its own: write it, for it is what the stage does"
+        str(caught.value)
+        == f"{stage.__name__} has no {callback} of its own: write it, since it does the work of the stage"
     )
 
 
