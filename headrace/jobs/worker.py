@@ -172,13 +172,11 @@ class Worker(Generic[P, R_co, T_co]):
 
     async def schedule_in(self, seconds: float | timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as a job that runs after `seconds`; below 0, at once. Raises `BadTime`."""
-        args_ = self.arguments.bound(args, kwargs)
-        return await self._insert(args_, time_in(self.name, seconds, self.binding.now()))
+        return await self._insert(self.arguments.bound(args, kwargs), time_in(self.name, seconds, self.binding.now()))
 
     async def schedule_at(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as a job that runs at `time`. Raises `BadTime` for a time without a time zone."""
-        args_ = self.arguments.bound(args, kwargs)
-        return await self._insert(args_, time_at(self.name, time))
+        return await self._insert(self.arguments.bound(args, kwargs), time_at(self.name, time))
 
     async def enqueue_many(self, calls: Iterable[Sequence[object] | Mapping[str, object]]) -> list[Handle[T_co]]:
         """Keep many calls in one transaction; each call is a tuple or a dict of arguments."""
@@ -191,8 +189,7 @@ class Worker(Generic[P, R_co, T_co]):
 
     def schedule_in_sync(self, seconds: float | timedelta, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as `schedule_in` does, from any thread."""
-        args_ = self.arguments.bound(args, kwargs)
-        return self._insert_sync(args_, time_in(self.name, seconds, self.binding.now()))
+        return self._insert_sync(self.arguments.bound(args, kwargs), time_in(self.name, seconds, self.binding.now()))
 
     def schedule_at_sync(self, time: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
         """Keep the call as `schedule_at` does, from any thread."""

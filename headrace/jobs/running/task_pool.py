@@ -83,11 +83,10 @@ class QueueSlot:
     """Whether `Attempts.failed` was called for it."""
 
 
-class Ended(Protocol):
-    """Called once for each job that has ended; `outcome` is None for an interrupted job."""
-
-    def __call__(self, slot: QueueSlot, outcome: JobOutcome | None, seconds: float | None) -> None:
-        """Free the slot; the attempt took `seconds`, None if it did not begin."""
+Ended = Callable[[QueueSlot, JobOutcome | None, float | None], None]
+"""Frees the slot of an ended job. It gets the outcome, None for an interrupted job, and the duration of the attempt in
+seconds, None if it did not begin.
+"""
 
 
 class TaskPool:
