@@ -1,4 +1,4 @@
-"""Several batches of a stage at a time: each is handled as a whole, and what came of it keeps its place."""
+"""More than one batch of a stage at a time: each is handled as a whole, and its outputs keep their order."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ NUMBERS: Final = list(range(1, 21))
 
 
 class Batches(ProducerConsumer[Any, Any]):
-    """Has each batch wait until its gate is opened, which bears the number of its first event."""
+    """Lets each batch wait until its gate is opened, which has the number of its first event."""
 
     def __init__(self) -> None:
         self.gates: dict[int, asyncio.Future[None]] = {}
@@ -52,7 +52,7 @@ class Batches(ProducerConsumer[Any, Any]):
             self.gates[number].set_result(None)
 
     async def open_until(self, is_over: Callable[[], bool]) -> None:
-        """Open every gate that there is, until that is so."""
+        """Open every gate until `is_over` returns true."""
 
         def step() -> bool:
             self.open(*(number for number, gate in self.gates.items() if not gate.done()))
@@ -95,7 +95,7 @@ async def test_as_many_batches_as_allowed_are_under_way_and_outputs_keep_their_o
 
 @pytest.mark.asyncio
 @EDGES
-async def test_without_order_what_is_over_is_emitted_at_once(source: Any) -> None:
+async def test_without_order_a_finished_batch_is_emitted_at_once(source: Any) -> None:
     batches = Batches()
     topology, origin, sink = chain(source, lambda: batches, Concurrency(3, is_ordered=False))
     await topology.start()
@@ -169,14 +169,14 @@ async def test_a_crash_takes_the_others_with_it_and_nothing_is_lost(monkeypatch:
 
 
 class Holds(Consumer[Any]):
-    """Gathers what comes."""
+    """Retains all events."""
 
     async def handle_events(self, events: list[Any]) -> None:
         self.retain(events)
 
 
 @pytest.mark.asyncio
-async def test_a_stage_that_gathers_is_told_that_it_cannot() -> None:
+async def test_a_stage_that_retains_events_is_refused() -> None:
     topology = Topology(max_restarts=0)
     topology.add("source", lambda: Told(3))
     topology.add("holds", Holds, subscribe_to="source", settings=StageSettings(concurrency=Concurrency(2)))
@@ -187,7 +187,7 @@ async def test_a_stage_that_gathers_is_told_that_it_cannot() -> None:
 
 
 class Sieve(ProducerConsumer[Any, Any]):
-    """Takes a batch so many turns, drops its odd half by the plan, and fails what the plan says, once or for ever."""
+    """Waits some turns for each batch, copies each number `n % 3` times, and fails numbers by a plan."""
 
     def __init__(self, turns: list[int], failures: dict[int, int]) -> None:
         self.turns = turns
@@ -218,7 +218,7 @@ class Sieve(ProducerConsumer[Any, Any]):
     failures=st.dictionaries(st.integers(1, 20), st.sampled_from([1, 100]), max_size=6),
     source=st.sampled_from([Numbers, Told]),
 )
-def test_each_event_has_its_end_and_what_came_of_it_its_place(
+def test_each_event_ends_once_and_its_outputs_keep_their_order(
     how: Concurrency, turns: list[int], failures: dict[int, int], source: Any
 ) -> None:
     retry = Retry(2, backoff_seconds=0.0)

@@ -1,4 +1,4 @@
-"""Events that are given up: each goes to the errors output, to the dead letters, or to nobody, and never to two."""
+"""Events that failed for good: each goes to the errors output, to the dead letters or to the counts; to one only."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tests.fakes.failing_stages import Aside
 
 
 @given(count=st.integers(1, 9), room=st.integers(0, 9), is_kept=st.booleans())
-def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_kept: bool) -> None:
+def test_events_that_the_errors_output_does_not_take_are_dead_lettered(count: int, room: int, *, is_kept: bool) -> None:
     gone: list[object] = []
 
     async def errors(described: Sequence[object]) -> int:
@@ -32,14 +32,14 @@ def test_what_an_output_takes_no_more_is_set_aside(count: int, room: int, *, is_
     assert [one.data for one in aside.kept] == (left if is_kept else [])
     rest = Outcome.DEAD_LETTERED if is_kept else Outcome.FAILED
     assert outcome is (rest if left else Outcome.DONE)
-    fates = {"errors_output": min(room, count), "dead_lettered" if is_kept else "error": len(left)}
+    ends = {"errors_output": min(room, count), "dead_lettered" if is_kept else "error": len(left)}
     assert {reason: number for reason, number in counts.discarded.items() if number} == {
-        reason: number for reason, number in fates.items() if number
+        reason: number for reason, number in ends.items() if number
     }
 
 
 @pytest.mark.parametrize("where", ["errors", "dead_letter_handler"])
-def test_a_failure_that_is_kept_somewhere_is_not_plain(where: str) -> None:
+def test_a_policy_that_keeps_failed_events_is_not_plain(where: str) -> None:
     async def take(_: Sequence[object]) -> int:
         return 0
 

@@ -1,4 +1,4 @@
-"""Whatever fails, is tried again, held and crashes: each source event is told of once, and rightly."""
+"""With failures, retries, retained messages and crashes, each source hears one outcome of each event: the right one."""
 
 from collections import Counter
 from typing import Any, Final
@@ -32,13 +32,13 @@ from tests.fakes.stepping import run_of
 
 COUNT: Final = 30
 LATER: Final = (OneToOneLater, SingleLater, WholeLater)
-"""Shapes of which several events, or batches, may be under way."""
+"""Stages of which more than one event, or batch, may be in flight."""
 
 SHAPES: Final = (OneToOne, Many, Single, Whole, *LATER)
 
 
 class FlakySink(Kept):
-    """Crashes in so many of its batches, the first ones."""
+    """Crashes in its first batches, `crashes` of them."""
 
     def __init__(self, crashes: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def cares(draw: st.DrawFn) -> tuple[type[OneToOne], StageSettings]:
     around=st.tuples(st.integers(1, 7), st.integers(1, 12), st.integers(0, 2)),
     is_kept=st.booleans(),
 )
-def test_each_event_is_told_of_once_and_rightly(
+def test_each_source_event_has_one_outcome_and_the_right_one(
     care: tuple[type[OneToOne], StageSettings],
     failures: dict[int, int],
     around: tuple[int, int, int],
