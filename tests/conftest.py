@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.fakes.postgres_server import PostgresServer
+from tests.fakes.postgres_server import PostgresServer, shared_server
 
 # On shared cores an honest example may take long; time is judged by the timeout of the whole test.
 settings.register_profile("headrace", deadline=None)
@@ -27,16 +27,16 @@ def _settled() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Let pytest's last look for what nobody raised see all of it."""
+    """Let pytest's last look for what nobody raised see all of it; end the server if one was started."""
     gc.unfreeze()
+    if shared_server.cache_info().currsize:
+        shared_server().close()
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres() -> PostgresServer:
     """One real PostgreSQL for all tests that ask for it."""
-    server = PostgresServer()
-    yield server
-    server.close()
+    return shared_server()
 
 
 @pytest.fixture

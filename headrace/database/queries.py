@@ -7,15 +7,15 @@ from importlib.resources import files
 
 
 @cache
-def sql_text(package: str, name: str) -> str:
-    """Return the text of `sqlite/NAME.sql` in a package."""
-    return (files(package) / "sqlite" / f"{name}.sql").read_text(encoding="utf-8")
+def sql_text(package: str, name: str, database: str = "sqlite") -> str:
+    """Return the text of `sqlite/NAME.sql` in a package, or that of another database."""
+    return (files(package) / database / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
-def sql_condition(package: str, name: str) -> str:
+def sql_condition(package: str, name: str, database: str = "sqlite") -> str:
     """Return the condition of that name from `conditions.sql`."""
-    _, _, found = sql_text(package, "conditions").partition(f"-- {name}\n")
+    _, _, found = sql_text(package, "conditions", database).partition(f"-- {name}\n")
     return found.partition("-- ")[0].strip()
 
 

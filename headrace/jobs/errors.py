@@ -39,7 +39,8 @@
         ├── BadWorkflow           bad steps, or no step of that name
         ├── BadBatch              a job that cannot be in the batch
         ├── BadStore              a URL that names no store
-        └── NewerSchema           a newer headrace made the tables of the store
+        ├── NewerSchema           a newer headrace made the tables of the store
+        └── OlderOban             Oban's table in the database is older than its migration 14
 
 ::
 
@@ -383,6 +384,17 @@ class NewerSchema(JobsError):
         super().__init__(
             f"the tables of the jobs in {store} are of version {found}, and this headrace knows up to {known}: "
             "install the newer one here, too; nothing was changed"
+        )
+
+
+class OlderOban(JobsError):
+    """Oban's table in the database is older than its migration 14, and headrace does not migrate it."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        super().__init__(
+            f"Oban's table in {store} is older than its migration 14: run `Oban.Migrations.up(version: 14)` there, "
+            "and start again; nothing was changed"
         )
 
 

@@ -80,6 +80,7 @@ class AsyncDialect:
     job = staticmethod(to_job)
     time = staticmethod(to_time)
     partition = staticmethod(sqlite_store.partition_texts)
+    before_partitions: object = float("-inf")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -153,6 +154,15 @@ class AsyncDialect:
         workers = None if owner.workers is None else list(owner.workers)
         rows = await session.rows(CLAIM, now, [owner.node, owner.uuid], owner.queue, workers, count)
         return sorted(map(to_job, rows), key=urgency)
+
+    async def lock(self, session: AsyncSession, name: str) -> None:
+        pass
+
+    async def lock_unique(self, session: AsyncSession, keys: Sequence[str]) -> None:
+        pass
+
+    def partition_value(self, value: object) -> object:
+        return value
 
 
 async def _transaction(connection: sqlite3.Connection, body: Body[AsyncSession, R]) -> R:

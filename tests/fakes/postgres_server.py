@@ -1,9 +1,11 @@
 """A real PostgreSQL of its own, behind a guard; each test has a database in it."""
 
+import hashlib
 import itertools
 import os
 import shutil
 import socket
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -90,3 +92,23 @@ class PostgresServer:
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+
+@cache
+def shared_server() -> PostgresServer:
+    """Return the one server of this test session; it starts with the first call."""
+    return PostgresServer()
+
+
+@cache
+def _shared_database() -> str:
+    return shared_server().new_database()
+
+
+def new_schema(path: Path) -> str:
+    """Return the URL of a schema of its own for each path; it is made if there is none."""
+    name = f"s_{hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()}"
+    url = shared_server().url(_shared_database())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create schema if not exists {name}".encode())
+    return f"{url}?options=-csearch_path%3D{name}"

@@ -128,6 +128,8 @@ class SqliteDialect(Dialect[SqliteSession]):
     job = staticmethod(to_job)
     time = staticmethod(to_time)
     partition = staticmethod(partition_texts)
+    before_partitions: object = float("-inf")
+    """SQLite sorts null before it, and every other value after it."""
 
     def __init__(self, writer: SqliteWriter, reader: SqliteReader) -> None:
         self._writer = writer
@@ -215,6 +217,18 @@ class SqliteDialect(Dialect[SqliteSession]):
         if rows:
             await session.change(query("take"), now, by, [row[0] for row in rows])
         return [to_claimed(row, now, by) for row in rows]
+
+    @override
+    async def lock(self, session: SqliteSession, name: str) -> None:
+        pass  # a transaction that writes holds the only lock
+
+    @override
+    async def lock_unique(self, session: SqliteSession, keys: Sequence[str]) -> None:
+        pass
+
+    @override
+    def partition_value(self, value: object) -> object:
+        return value
 
 
 def _work(body: Body[SqliteSession, R]) -> DatabaseWork[R]:

@@ -1,4 +1,4 @@
-"""Whatever is done to them, the stores in memory, in a file, and over an async dialect answer and keep the same."""
+"""Whatever is done to them, the stores in memory, in a file, over an async dialect and in PostgreSQL agree."""
 
 import asyncio
 import tempfile
@@ -26,11 +26,13 @@ from headrace.jobs.job import (
 )
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.postgres_store import PostgresStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import JobStore, LeaseOwner, PruneRule
 from tests.fakes.async_sql_store import AsyncSqlStore
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL
+from tests.fakes.postgres_server import new_schema
 
 Act = Callable[[JobStore], Awaitable[object]]
 
@@ -115,13 +117,14 @@ STEPS = st.lists(st.tuples(st.integers(-2, 5), ACTS), max_size=30)
 
 @settings(max_examples=60)
 @given(steps=STEPS)
-def test_three_stores_agree(steps: list[tuple[int, Act]]) -> None:
+def test_all_stores_agree(steps: list[tuple[int, Act]]) -> None:
     async def check(folder: Path) -> None:
         clock = MovedClock()
         memory = MemoryStore(now=clock)
         stores: list[JobStore] = [
             SqliteStore(folder / "jobs.db", synchronous="normal", now=clock),
             AsyncSqlStore(folder / "async.db", now=clock),
+            PostgresStore(new_schema(folder), now=clock),
         ]
         for store in stores:
             await store.open()

@@ -1,5 +1,6 @@
 """A store of jobs by its URL."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,35 @@ from hypothesis import strategies as st
 
 from headrace.jobs.errors import BadStore
 from headrace.jobs.stores.memory_store import MemoryStore
+from headrace.jobs.stores.postgres_store import PostgresStore
 from headrace.jobs.stores.sqlite_store import SqliteStore
 from headrace.jobs.stores.store import store_names, store_of
 
 
 def test_memory_and_sqlite_are_installed() -> None:
     assert {"memory", "sqlite"} <= set(store_names())
+
+
+def test_a_postgresql_url_is_a_store_in_a_database() -> None:
+    for scheme in ("postgresql", "postgres"):
+        store = store_of(f"{scheme}://ann:secret@db/shop")
+        assert isinstance(store, PostgresStore)
+        store.close_sync()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://", "postgresql://ann:se/cret@db/shop", "postgresql://db", "postgres://@/"]
+)
+def test_a_postgresql_url_without_a_database_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(BadStore, match="write postgresql://user:password@host:5432/shop") as caught:
+        store_of(url)
+    assert "se/cret" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "headrace.database.postgres", None)
+    with pytest.raises(BadStore, match=r"needs the package psycopg .*pip install 'headrace\[postgres\]'"):
+        store_of("postgresql://db/shop")
 
 
 def test_memory_is_a_store_in_memory() -> None:
@@ -55,7 +79,7 @@ def test_a_url_that_means_nothing_is_refused_with_what_to_write(url: str) -> Non
         store_of(url)
 
 
-@given(st.text().filter(lambda text: text.partition(":")[0] not in {"memory", "sqlite"}))
+@given(st.text().filter(lambda text: text.partition(":")[0] not in {"memory", "sqlite", "postgresql", "postgres"}))
 def test_a_scheme_that_is_not_installed_is_refused_with_those_that_are(url: str) -> None:
     with pytest.raises(BadStore, match="sqlite:"):
         store_of(url)

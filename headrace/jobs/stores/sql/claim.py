@@ -1,7 +1,8 @@
 """Claims within limits; acknowledgements."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Generic
 
@@ -26,8 +27,6 @@ WALKED: Final = 1000
 PARTITIONS: Final = 1000
 """Partitions that one claim searches at most; with more of them each claim goes on where the one before ended."""
 
-_BEFORE_ALL: Final = float("-inf")  # SQLite sorts null before it, and every other value after it
-
 
 class LimitedClaims(Generic[S]):
     """Claims of one store; for each queue with very many partitions it remembers the one searched last."""
@@ -41,6 +40,7 @@ class LimitedClaims(Generic[S]):
         limits, dialect = owner.limits, self._dialect
         if limits is None:
             return await dialect.claim(session, owner, count, now)
+        await dialect.lock(session, f"limits of {owner.queue}")
         capacity = await self._capacity(session, owner.queue, limits, now)
         if limits.partition is None:
             jobs = await dialect.claim(session, owner, capacity.at_most(count), now)
@@ -54,14 +54,18 @@ class LimitedClaims(Generic[S]):
 
     async def _capacity(self, session: S, queue: str, limits: QueueLimits, now: datetime) -> Capacity:
         """Return the capacity that the limits leave at the beginning of a claim."""
-        running: dict[str, int] = {}
+        running: Mapping[str, int] = {}
         if limits.global_limit is not None:
             partition = limits.global_limit.partition
             if partition is None:
-                running[NO_PARTITION] = (await session.rows(self._dialect.query("limit_all_running"), queue))[0][0]
+                rows = await session.rows(self._dialect.query("limit_all_running"), queue)
+                running = {NO_PARTITION: rows[0][0]}
             else:
                 rows = await session.rows(self._query("limit_running", queue, partition))
-                running = {partition_key(value): count for value, count in rows}
+                counts = Counter[str]()  # true, 1 and 1.0 are one partition
+                for value, count in rows:
+                    counts[self._key(value)] += count
+                running = counts
         full_at: dict[str, float] = {}
         if limits.rate_limit is not None:
             full_at = dict(await session.rows(self._dialect.query("limit_buckets"), queue, now.timestamp()))
@@ -75,7 +79,7 @@ class LimitedClaims(Generic[S]):
         workers = None if owner.workers is None else list(owner.workers)
         text = self._query("limit_oldest", owner.queue, partition)
         oldest = await session.rows(text, owner.queue, workers, WALKED)
-        chosen = within(capacity, [(partition_key(value), job_id) for value, job_id in oldest], count)
+        chosen = within(capacity, [(self._key(value), job_id) for value, job_id in oldest], count)
         if len(chosen) < count and len(oldest) == WALKED:
             later = await self._by_partition(session, owner.queue, partition, (workers, count), capacity)
             taken = set(chosen)
@@ -93,7 +97,7 @@ class LimitedClaims(Generic[S]):
         text = self._query("limit_within", queue, partition)
         found: list[tuple[int, str, int, str]] = []
         for value in (None, *await self._next_partitions(session, queue, partition)):
-            key = partition_key(value)
+            key = self._key(value)
             if capacity.of(key) > 0:
                 rows = await session.rows(text, value, *values)
                 found += [(priority, at, job_id, key) for priority, at, job_id in rows]
@@ -102,9 +106,10 @@ class LimitedClaims(Generic[S]):
     async def _next_partitions(self, session: S, queue: str, partition: str) -> list[object]:
         """Return the partitions to search, each found by a step in the index: all, or the next of very many."""
         text = self._query("limit_next", queue, partition)
-        start = self._after.pop(queue, _BEFORE_ALL)
+        before_all = self._dialect.before_partitions
+        start = self._after.pop(queue, before_all)
         found: list[object] = []
-        for begin, until in ((start, None), (_BEFORE_ALL, start)):
+        for begin, until in ((start, None), (before_all, start)):
             last = begin
             while len(found) < PARTITIONS and (rows := await session.rows(text, last, until)):
                 last = rows[0][0]
@@ -120,6 +125,10 @@ class LimitedClaims(Generic[S]):
             await session.change(self._dialect.query("limit_forget"), queue, now.timestamp())
         for key, full_at in changed.items():
             await session.change(self._dialect.query("limit_fill"), queue, key, full_at)
+
+    def _key(self, value: object) -> str:
+        """Return the key of a partition by its value in a row."""
+        return partition_key(self._dialect.partition_value(value))
 
     def _query(self, name: str, queue: str, partition: str) -> str:
         """Return a query about a partitioned queue; an index on an expression is found by the very text of it."""

@@ -95,6 +95,18 @@ class Dialect(Protocol[S]):
     async def claim(self, session: S, owner: LeaseOwner, count: int, now: datetime) -> list[Job]:
         """Claim at most `count` jobs, most urgent and oldest first."""
 
+    async def lock(self, session: S, name: str) -> None:
+        """Keep other transactions that lock this name waiting until this one ends."""
+
+    async def lock_unique(self, session: S, keys: Sequence[str]) -> None:
+        """Keep other transactions that lock one of these unique keys waiting until this one ends."""
+
+    before_partitions: object
+    """A value before those of all partitions, for `limit_next`."""
+
+    def partition_value(self, value: object) -> object:
+        """Return the value of a partition in a column of a row."""
+
     def partition(self, queue: str, path: str) -> Mapping[str, str]:
         """Return the texts that stand in the braces of queries about one partitioned queue."""
 

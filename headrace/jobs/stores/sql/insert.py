@@ -55,9 +55,10 @@ async def _insert_unique(
 ) -> list[Inserted]:
     """Insert jobs one by one, each unless a job that is there keeps it out.
 
-    No other writer comes between the check and the insert: a transaction that writes holds SQLite's only lock, and in
-    one that has only read so far SQLite refuses the insert.
+    No other writer comes between the check and the insert: it would need the locks of the keys. In SQLite a transaction
+    that writes holds the only lock, and in one that has only read so far SQLite refuses the insert.
     """
+    await dialect.lock_unique(session, sorted({key for job, _, key in new if job.unique is not None}))
     duplicates: dict[str, int] = {}
     results = []
     for job, row, key in new:

@@ -233,8 +233,11 @@ class SqlStore(JobStore, Generic[S]):
 
     @override
     async def release_next(self, chain_id: str) -> list[int]:
-        text, now = self._query("release_next"), self.now()
-        return self._changed(await self._write(lambda session: session.rows(text, chain_id, now)))
+        async def body(session: S) -> list[Row]:
+            await self._dialect.lock(session, f"chain {chain_id}")
+            return await session.rows(self._query("release_next"), chain_id, self.now())
+
+        return self._changed(await self._write(body))
 
     def _changed(self, changed: Sequence[Row]) -> list[int]:
         """Call the listeners for jobs that are available now; return all ids."""

@@ -1,0 +1,1 @@
+update headrace_producers set is_stopping = true where uuid = $1

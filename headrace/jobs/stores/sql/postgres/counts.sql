@@ -1,0 +1,1 @@
+select queue, state::text, count(*) from oban_jobs group by state, queue

@@ -1,0 +1,1 @@
+delete from headrace_unique where job_id = any($1::bigint[])

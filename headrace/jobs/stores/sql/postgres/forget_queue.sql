@@ -1,0 +1,1 @@
+delete from headrace_queues where queue = $1

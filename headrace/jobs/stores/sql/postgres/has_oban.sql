@@ -1,0 +1,1 @@
+select to_regclass('oban_jobs') is not null

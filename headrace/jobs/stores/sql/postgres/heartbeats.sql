@@ -1,0 +1,1 @@
+select uuid, beats from headrace_producers

@@ -1,0 +1,1 @@
+select is_stopping from headrace_producers where uuid = $1

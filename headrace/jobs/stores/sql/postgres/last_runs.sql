@@ -1,0 +1,1 @@
+select name, enqueued_at from headrace_crons

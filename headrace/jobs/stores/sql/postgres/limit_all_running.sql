@@ -1,0 +1,1 @@
+select count(*) from oban_jobs where state = 'executing' and queue = $1

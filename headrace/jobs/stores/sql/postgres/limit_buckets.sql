@@ -1,0 +1,1 @@
+select partition, full_at from headrace_limits where queue = $1 and full_at > $2

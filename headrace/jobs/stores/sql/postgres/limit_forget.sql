@@ -1,0 +1,1 @@
+delete from headrace_limits where queue = $1 and full_at <= $2

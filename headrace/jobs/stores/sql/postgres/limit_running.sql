@@ -1,0 +1,2 @@
+select ({partition})::text, count(*) from oban_jobs
+where state = 'executing' and queue = {queue} group by {partition}

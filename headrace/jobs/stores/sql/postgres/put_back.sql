@@ -1,0 +1,2 @@
+update oban_jobs set state = 'available', attempt = attempt - 1, meta = headrace_merge(meta, $1::jsonb)
+where id = $2 and attempt = $3 and state is not distinct from 'executing' and attempted_by = $4::text[]

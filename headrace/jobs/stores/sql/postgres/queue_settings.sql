@@ -1,0 +1,1 @@
+select queue, concurrency, is_paused from headrace_queues order by queue

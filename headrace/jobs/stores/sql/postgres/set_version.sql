@@ -1,0 +1,1 @@
+insert into headrace_schema (version) values ($1)

@@ -1,0 +1,2 @@
+-- Every time of PostgreSQL is one.
+select queue from oban_jobs where false limit $1

@@ -1,0 +1,1 @@
+"""Pure: the formats in which other job systems keep jobs."""
