@@ -10,7 +10,7 @@ import typer
 from typer._click.core import Command, Context  # the classes of typer need its own copy of click
 from typer._click.formatting import HelpFormatter
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typing_extensions import override
 
 from headrace import __version__
@@ -59,8 +59,11 @@ class _Commands(PlainGroup):
 def load_command(name: str, module: str) -> Command:
     """Import the module of a command or a group of commands; return the command."""
     app: typer.Typer = import_module(f"headrace.console.cli.commands.{module}").app
-    found = typer.main.get_command(with_plain_help(app))
-    command = found.commands.get(name, found) if isinstance(found, TyperGroup) else found
+    own = [one for one in app.registered_commands if one.callback is not None and one.callback.__name__ == name]
+    if own:  # only this command of the module: to build the others takes milliseconds
+        app = typer.Typer(add_completion=False)
+        app.registered_commands = own
+    command = typer.main.get_command(with_plain_help(app))
     command.name = name
     return command
 
