@@ -18,9 +18,9 @@ class EventForm(StrEnum):
     BASE64 = "base64"
     """Bytes; the event can be restored from them."""
     REPR = "repr"
-    """Python's `repr` of an event that is no JSON; it cannot be restored."""
+    """Python's `repr` of an event that JSON cannot hold; it cannot be restored."""
     CUT = "cut"
-    """The beginning of one of the others, which was too long; it cannot be restored."""
+    """The beginning of an event that was too long; it cannot be restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class NewDeadLetter:
-    """An event that failed for good, for a store to keep. `metadata` is that of its message, if it was one.
+    """An event that failed for good, for a store to keep. `metadata` is the metadata of its message, if it was one.
 
-    `replay_of` is the replay that the event came from, if any. When that is a replay of a dead letter of the same
-    stage, the event has failed again: that dead letter is updated, and no second one is stored. `redact` hides in the
-    text of the error, and in its traceback, what must not be kept; the event itself is stored unchanged.
+    `replay_of` is the replay that the event came from, if any. When that was the replay of a dead letter of the same
+    stage, the event has failed again: its dead letter is updated, and no second one is stored. `redact` removes secrets
+    from the text of the error and its traceback; the event itself is stored unchanged.
     """
 
     pipeline: str
@@ -54,10 +54,10 @@ class NewDeadLetter:
 class DeadLetter:
     """An event that failed for good, as it is stored.
 
-    `stage` is where it failed, and `attempts` how often it was tried there, replays included. `at` is when it failed
-    last (aware UTC), `size` how many bytes of the store's limit it uses. `replay_at` is the time since which it waits
-    for its replay, and None where no replay was requested; `is_leased` says that a run replays it now. `is_shortened`
-    says that only the beginning of the event was read.
+    `stage` is the stage where it failed, and `attempts` the number of tries there, replays included. `at` is the time
+    of its last failure (aware UTC), `size` the bytes that count towards the store's limit. `replay_at` is the time of
+    the request for a replay, None without one; `is_leased` says that a run replays it now. `is_shortened` says that
+    only the beginning of the event was read.
     """
 
     id: int
@@ -87,14 +87,14 @@ REPLAYABLE = frozenset({EventForm.JSON, EventForm.BASE64})
 
 
 LIST_CHARACTERS: Final = 4096
-"""How much of one event a list shows: a page of the longest ones would not fit in memory."""
+"""The characters of one event that a list shows: a page of the longest events would not fit in memory."""
 
 
 def dead_letter_json(dead_letter: DeadLetter, *, is_whole: bool) -> dict[str, object]:
     """Return a dead letter as plain values, times as ISO 8601, the traceback only where `is_whole`.
 
-    `event` is the event itself where it was kept as JSON, and its text otherwise, or the beginning of that where it
-    `is_shortened`; `form` says how it is kept.
+    `event` is the event itself where it is stored as JSON, and its text otherwise, or the beginning of the text where
+    it `is_shortened`. `form` says how it is stored.
     """
     error: dict[str, object] = {"type": dead_letter.error_type, "text": dead_letter.error}
     return {
@@ -120,5 +120,5 @@ def _event(dead_letter: DeadLetter) -> object:
         return dead_letter.event
     try:
         return json.loads(dead_letter.event)
-    except ValueError:  # somebody else has changed the file
+    except ValueError:  # another program has changed the file
         return dead_letter.event

@@ -15,7 +15,7 @@ class DeadLetterError(HeadraceError):
 
 
 class BadDeadLetters(DeadLetterError):
-    """A store of dead letters cannot be made; `why` says what to write."""
+    """A store of dead letters cannot be made. `why` is the mistake and its solution."""
 
     def __init__(self, why: str) -> None:
         self.why = why

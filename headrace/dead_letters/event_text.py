@@ -14,7 +14,7 @@ MOST_EVENT_BYTES: Final = 1024 * 1024
 """A longer event is cut, so that one dead letter does not displace a hundred others."""
 
 MOST_TRACE_BYTES: Final = 16 * 1024
-"""Of a longer traceback the end is kept, which says where it was raised."""
+"""Only the end of a longer traceback is kept, since that says where the error was raised."""
 
 MOST_ERROR_BYTES: Final = 4 * 1024
 
@@ -39,7 +39,7 @@ class EventText:
 
     @property
     def size(self) -> int:
-        """How many bytes of the store's limit it uses."""
+        """The bytes that it uses of the store's limit."""
         texts = (self.event, self.metadata, self.error_type, self.error, self.traceback)
         return OVERHEAD_BYTES + sum(len(text.encode()) for text in texts)
 
@@ -62,8 +62,8 @@ def to_event_text(dead_letter: NewDeadLetter, most_event_bytes: int = MOST_EVENT
 def written(event: object) -> tuple[str, EventForm]:
     """Return an event as text, and how it is written.
 
-    Where JSON has no word for a value, what stands for it is written, if a stage can use that as well: a date comes
-    back as text. Bytes within an event, tuples, and objects of other classes are described.
+    A value that JSON cannot hold is replaced by text where a stage can use that as well: a date becomes text. An event
+    with bytes inside, tuples, or objects of other classes is written as its `repr`.
 
     >>> from datetime import date
     >>> written({"total": 12.5, "on": date(2026, 11, 24)})
@@ -76,7 +76,7 @@ def written(event: object) -> tuple[str, EventForm]:
     if is_readable(event):
         try:
             text = to_json(event)
-            text.encode()  # half a surrogate pair is no text that a file could keep
+            text.encode()  # a file cannot hold half a surrogate pair
         except (TypeError, ValueError, RecursionError):
             pass
         else:
@@ -85,7 +85,7 @@ def written(event: object) -> tuple[str, EventForm]:
 
 
 def read(text: str, form: EventForm) -> object:
-    """Return the event of its text. Raises ValueError for a form of which none can be made, and for broken text."""
+    """Return the event of a text. Raises ValueError for a form that cannot be restored, and for broken text."""
     if form is EventForm.BASE64:
         return base64.b64decode(text, validate=True)
     if form is EventForm.JSON:
@@ -94,7 +94,7 @@ def read(text: str, form: EventForm) -> object:
 
 
 def clean(text: str) -> str:
-    """Return text that any file and terminal takes: half of a surrogate pair becomes a question mark.
+    """Return text that any file and terminal accepts: half a surrogate pair becomes a question mark.
 
     >>> clean("a" + chr(0xd800))
     'a?'
@@ -103,7 +103,7 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """Return the beginning of a text that is longer than `most_bytes`, with a mark; else the text itself.
+    """Return a text of at most `most_bytes`; of a longer one the beginning, with a note at its end.
 
     >>> cut("abcdef", 3), cut("abc", 3)
     ('abc… (cut: 6 bytes in all)', 'abc')
@@ -115,7 +115,7 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def cut_begin(text: str, most_bytes: int) -> str:
-    """Return the end of a text that is longer than `most_bytes`, behind a mark; else the text itself."""
+    """Return a text of at most `most_bytes`; of a longer one the end, behind a note."""
     data = text.encode()
     if len(data) <= most_bytes:
         return text
@@ -130,7 +130,7 @@ def _described(value: object, describe: Callable[[object], str]) -> str:
     """Return `describe(value)`, or a text that says why it failed."""
     try:
         return clean(describe(value))
-    except Exception as error:  # noqa: BLE001 - a description that fails must not lose the letter
+    except Exception as error:  # noqa: BLE001 - a description that fails must not lose the dead letter
         return f"<{type(value).__name__}, which cannot be described: {type(error).__name__}>"
 
 
@@ -142,7 +142,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _metadata_text(metadata: Mapping[str, object]) -> str:
-    """Return metadata as JSON; of values that are none, their description; of too much of it, only that."""
+    """Return metadata as JSON, with a description of other values; where that is too long, only a note about it."""
     values = {str(key): value if is_plain(value) else _described(value, repr) for key, value in metadata.items()}
     try:
         text = clean(to_json(values))

@@ -19,10 +19,10 @@ REPLAY_OF: Final = "dead_letter"
 """The key of a message's metadata that holds its `Replay`."""
 
 AT_ONCE: Final = 100
-"""Dead letters of one stage that are in progress at a time, at most; half of them in one batch."""
+"""The most dead letters of one stage that are in progress at a time; half of them are one batch."""
 
 CATCH_UP_SECONDS: Final = 0.1
-"""How much time a rate catches up on after the loop was busy, at most."""
+"""The most seconds that a rate catches up on after the loop was busy."""
 
 
 class ReplayListener(Protocol):
@@ -32,14 +32,14 @@ class ReplayListener(Protocol):
         """Called when a replay has ended."""
 
     def not_started(self, replay: Replay) -> None:
-        """Called when a dead letter waits as before: its replay has not begun."""
+        """Called when a replay has not begun, so that its dead letter waits again."""
 
     def asked(self) -> None:
         """Called when there may be work."""
 
 
 class ReplayOutcome(enum.Enum):
-    """The outcome of a plain event, as known before its batch has ended."""
+    """The outcome of a plain event, as far as it is known before the end of its batch."""
 
     UNKNOWN = 0
     KEPT = 1
@@ -60,8 +60,8 @@ class _ReplayedEvent:
 class StageReplay:
     """Sends leased dead letters, no faster than their rates, while the stage asks for more.
 
-    Where messages flow, a replay ends when all events made from its event have ended. Plain edges do not track that:
-    there it ends when the stage has handled the event, and its outputs are as safe as any others.
+    On edges with messages a replay ends when all events made from its event have ended. On plain edges it ends when the
+    stage has handled the event; later stages may still lose its outputs, as they may lose any other event.
     """
 
     def __init__(self, stage: str, consumer: StageProcess, listener: ReplayListener) -> None:
@@ -75,7 +75,9 @@ class StageReplay:
         self._due_at = 0.0
         self._has_begun = False
         is_in_order = consumer.concurrency.is_plain and not consumer.processing.is_concurrent
-        window = Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)  # else nobody knows which
+        window = (
+            Window(AT_ONCE) if self._is_acknowledged or is_in_order else Window(1, 0)
+        )  # else it is unknown which event failed
         self._injector = Injector(f"{stage}.dead_letters", consumer, window, self)
 
     @property
@@ -85,12 +87,12 @@ class StageReplay:
 
     @property
     def is_resolved(self) -> bool:
-        """Whether it is over, and the outcome of every plain event is known."""
+        """Whether no more events can be sent, and the outcome of every plain event is known."""
         return self._injector.is_over and not self._in_flight
 
     @property
     def room(self) -> int:
-        """How many dead letters to lease: as many as the stage asks for, and 0 while leased ones wait."""
+        """The number of dead letters to lease: as many as the stage asks for, or 0 while leased ones wait."""
         return 0 if self._waiting else self._injector.wanted
 
     def add(self, leased: list[LeasedDeadLetter]) -> None:
@@ -98,7 +100,7 @@ class StageReplay:
         self._waiting.extend(leased)
 
     def send_due(self, now: float) -> float | None:
-        """Send what the rates allow by `now`; return for how many seconds the next dead letter waits, if one does."""
+        """Send the events that the rates allow by `now`; return the seconds until the next one, None without one."""
         due: list[object] = []
         if not self._has_begun:
             self._has_begun, self._due_at = True, now
@@ -112,7 +114,7 @@ class StageReplay:
         return max(0.0, self._due_at - now) if self._waiting and self._injector.wanted else None
 
     def finish(self) -> None:
-        """Send no more events; leased dead letters that were not sent wait as before."""
+        """Send no more events. Leased dead letters that were not sent wait again."""
         self._injector.complete()
         while self._waiting:
             self._listener.not_started(self._waiting.popleft().replay)
@@ -130,7 +132,7 @@ class StageReplay:
                 one.outcome = outcome
 
     def _event(self, leased: LeasedDeadLetter) -> list[object]:
-        """Return the event of a dead letter in a list; an empty one when its text is broken, which ends the replay."""
+        """Return a list of the event of a dead letter; an empty list when its text is broken, which ends the replay."""
         dead_letter, replay = leased.dead_letter, leased.replay
         try:
             event = read(dead_letter.event, dead_letter.form)
@@ -153,9 +155,9 @@ class StageReplay:
         self._listener.asked()
 
     def handled(self, count: int, *, is_crash: bool) -> None:
-        """Report plain events that were handled, or lost in a crash; messages report through their acknowledgement.
+        """Report plain events that were handled, or lost in a crash. Messages report by their acknowledgement.
 
-        Where the stage counted a failure without its event, no event of the batch counts as done.
+        Where the stage counted a failure without naming its event, no event of the batch counts as done.
         """
         batch = [self._in_flight.popleft() for _ in range(min(count, len(self._in_flight)))]
         known = sum(one.outcome is ReplayOutcome.LOST for one in batch)
@@ -166,7 +168,7 @@ class StageReplay:
                 self._listener.ended(one.replay, is_done=is_done)
 
     def taken_back(self, events: list[object]) -> None:
-        """Called with events that the stage had not begun: their dead letters wait as before."""
+        """Called with events that the stage had not begun. Their dead letters wait again."""
         if self._is_acknowledged:
             for event in events:
                 replay = replay_of(event.metadata) if isinstance(event, Message) else None

@@ -16,20 +16,20 @@ from headrace.pipeline.topology.run import Run
 from headrace.telemetry.events import LOG
 
 CHECK_SECONDS: Final = 1.0
-"""How often the service checks for requested replays, also those of other OS processes."""
+"""Seconds between two checks for requested replays, which other OS processes may request, too."""
 
 WRITE_SECONDS: Final = 5.0
-"""How long the end of a run waits for the store to write results of replays."""
+"""Seconds that the end of a run waits for the store to write the results of replays."""
 
 CLOSE_SECONDS: Final = 60.0
-"""How long the service may take to close."""
+"""Seconds that the service may take to close."""
 
 
 class DeadLetterService:
     """Stores events that failed for good, and replays dead letters on request, while a pipeline runs.
 
-    A dead letter is leased, and the result of its replay written, so that it is never deleted before its event went
-    through. Then it is deleted, released, or, where it failed again at its own stage, kept with the new error.
+    A dead letter is leased for its replay, and the result of the replay is written: it is deleted only after its event
+    was handled. Otherwise it is released or, where it failed again at its own stage, kept with the new error.
     """
 
     name = "dead letters"
@@ -38,7 +38,7 @@ class DeadLetterService:
     failure = None
 
     def __init__(self, store: DeadLetterStore, pipeline: str, redact: Redact = str) -> None:
-        """`redact` hides in the texts of errors what the store must not hold."""
+        """`redact` removes secrets from the texts of errors."""
         self.store = store
         self._pipeline = pipeline
         self._redact = redact
@@ -66,7 +66,7 @@ class DeadLetterService:
         self._is_draining = False
 
     async def attach(self, run: Run) -> None:
-        """Replay into the stages of a run that has not begun: waiting dead letters reach them before they can end."""
+        """Begin replays before the stages of the run start, so that no stage ends before its dead letters have come."""
         self._run = run
         await self._step()
         self._task = run.scheduler.start_task(self._work(), copy_context(), f"{self._pipeline} dead letters")
@@ -82,7 +82,7 @@ class DeadLetterService:
         self._resolve(dead_letters, ReplayOutcome.KEPT)
 
     def wake(self) -> None:
-        """Check for requested replays now. Loop's thread only."""
+        """Check for requested replays now. For the thread of the loop only."""
         self._logged.clear()
         self._check_at = 0.0
         self.asked()
@@ -101,13 +101,13 @@ class DeadLetterService:
             if not self._is_open:
                 return
             if self._task is not None:
-                self._task.cancel()  # it may wait for a file that is locked
+                self._task.cancel()  # the task may wait for a file that is locked
                 await asyncio.wait({self._task})
             try:
                 async with asyncio.timeout(WRITE_SECONDS):
                     await self._write()
-            except Exception as error:  # noqa: BLE001 - the store is closed all the same, and lets go of them
-                LOG.error("what became of replays could not be written, and they may come again: %s", short_repr(error))
+            except Exception as error:  # noqa: BLE001 - the store is closed all the same, and releases the leases
+                LOG.error("results of replays could not be written, and replays may be repeated: %s", short_repr(error))
             await self.store.close()
             self._is_open = False
 
@@ -119,10 +119,10 @@ class DeadLetterService:
         """Return True: there are no replays without stages."""
         return True
 
-    # What replays tell
+    # Reports of replays
 
     def ended(self, replay: Replay, *, is_done: bool) -> None:
-        """Called when a replay has ended; one that a stop of the run cut off waits as before."""
+        """Called when a replay has ended. Where the stop of the run has ended it, its dead letter waits again."""
         if not is_done and self._run is not None and self._run.is_stopping:
             self._not_started.append(replay)
         else:
@@ -130,21 +130,21 @@ class DeadLetterService:
         self.asked()
 
     def not_started(self, replay: Replay) -> None:
-        """Called when a dead letter waits as before."""
+        """Called when a replay has not begun, so that its dead letter waits again."""
         self._not_started.append(replay)
         self.asked()
 
     def asked(self) -> None:
-        """Called when there may be work: wakes the task."""
+        """Wake the task, since there may be work."""
         self._woken.set()
 
-    # The work
+    # The task
 
     async def _work(self) -> None:
         """Write results of replays, lease dead letters and send them, until cancelled."""
         while True:
             if not self._is_draining and self._run is not None and self._run.is_draining:
-                self.drain()  # an interrupt in a callback has begun it
+                self.drain()  # an interrupt in a callback has begun the drain
             self._woken.clear()
             seconds = await self._step()
             with suppress(TimeoutError):
@@ -161,7 +161,7 @@ class DeadLetterService:
                 for stage in await self.store.waiting(self._pipeline):
                     self._begin(stage)
             waits = [await self._go_on(replay) for replay in list(self._replays.values())]
-        except Exception as error:  # noqa: BLE001 - whatever a store raises, the run goes on, and so do replays
+        except Exception as error:  # noqa: BLE001 - a store may raise anything; the run and its replays continue
             self._warn_once("store", "the store of dead letters cannot be used, and is tried again: %s", error)
             return CHECK_SECONDS
         return min([max(0.0, self._check_at - now()), *(wait for wait in waits if wait is not None)])
@@ -193,7 +193,7 @@ class DeadLetterService:
         self._replays[stage] = StageReplay(stage, found, self)
 
     def _consumer(self, stage: str) -> StageProcess | str:
-        """Return the process for the dead letters of a stage, or why there is none."""
+        """Return the process for the dead letters of a stage, or the reason why they cannot be replayed."""
         run = self._run
         process = None if run is None else run.processes.get(stage)
         if run is None or process is None:
@@ -211,7 +211,7 @@ class DeadLetterService:
         return process
 
     async def _go_on(self, replay: StageReplay) -> float | None:
-        """Lease dead letters of a stage and send them; return after how many seconds the next one is due."""
+        """Lease dead letters of a stage and send them; return the seconds until the next one, None without one."""
         if replay.room and not self._is_draining:
             leased = await self.store.lease(self._pipeline, replay.stage, replay.room)
             if leased:

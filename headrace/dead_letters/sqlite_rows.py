@@ -26,7 +26,7 @@ condition: Final = partial(sql_condition, __package__)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables, or what is missing of them. Raises NewerDeadLetters, and has changed nothing then."""
+    """Make the missing tables. Raises NewerDeadLetters, and changes nothing then."""
     newer = migrate(connection, __package__, MIGRATIONS)
     if newer is not None:
         (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
@@ -39,11 +39,11 @@ COLUMNS: Final = (
 )
 
 _ALL: Final = 2**31 - 1
-"""More characters than any event has."""
+"""A limit above the length of any event."""
 
 
 def to_text(time: datetime) -> str:
-    """Return a time in UTC, as text that sorts as times do."""
+    """Return a time in UTC as text that sorts by time."""
     return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
@@ -53,7 +53,7 @@ def from_text(text: object) -> datetime:
 
 
 def ids_text(ids: Iterable[int]) -> str:
-    """Return ids as `json_each` takes them apart."""
+    """Return ids as JSON, for `json_each`."""
     return json.dumps(list(ids))
 
 
@@ -171,12 +171,12 @@ def _conditions(which: DeadLetterFilter) -> Iterator[tuple[str, object]]:
 
 
 DROPPED_AT_ONCE: Final = 5_000
-"""Dead letters that one transaction drops for one limit at most; the next one drops the rest."""
+"""The most dead letters that one transaction drops for one limit; the next one drops the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """How many dead letters were dropped for each limit, and how many are left."""
+    """The number of dead letters that were dropped for each limit, and that are left."""
 
     age: int
     count: int
@@ -186,7 +186,7 @@ class Trimmed:
 
 
 def trim(connection: sqlite3.Connection, bounds: DeadLetterLimits, now: datetime) -> Trimmed:
-    """Delete what is too old, then the oldest ones until the rest is few and small enough."""
+    """Delete dead letters that are too old, then the oldest ones until the rest is within the other limits."""
     oldest = to_text(now - timedelta(seconds=bounds.max_age_seconds))
     aged = connection.execute(query("expired"), (oldest, DROPPED_AT_ONCE)).rowcount
     dead_letters, size = connection.execute(query("totals")).fetchone()

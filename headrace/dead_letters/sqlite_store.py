@@ -43,11 +43,11 @@ from headrace.dead_letters.store import (
 from headrace.telemetry.events import LOG
 
 CRASH_LIMIT: Final = 3
-"""A dead letter over which so many owners died is not replayed until its replay is requested again."""
+"""A dead letter is not replayed after so many of its owners died, until its replay is requested again."""
 
 
 class ReplayLeases:
-    """The leases of this store, beside those of other stores on the same file."""
+    """The leases of this store. Other stores on the same file have their own."""
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -83,23 +83,23 @@ class ReplayLeases:
 _ANY_BOUNDS: Final = DeadLetterLimits()
 
 CLOSE_SECONDS: Final = 5.0
-"""How long `close` tries to release leases while the file is locked."""
+"""Seconds for which `close` tries to release leases while the file is locked."""
 
 SET_SECONDS: Final = 3600.0
-"""How far the system clock may be set forward while the store is open; a larger step counts as a mistake."""
+"""The most seconds that the system clock may jump forward while the store is open; a longer jump is ignored."""
 
 PUT_BYTES: Final = 4 * 1024 * 1024
-"""How much text of dead letters one transaction inserts."""
+"""The bytes of dead letters that one transaction inserts."""
 
 MIN_DEAD_LETTERS: Final = 4
-"""A store has room for so many dead letters: one uses a quarter of the limit at most."""
+"""The fewest dead letters that fit into a store: one may use a quarter of the limit."""
 
 
 class SqliteDeadLetterStore:
     """A store of dead letters in one file, which several pipelines and OS processes may share.
 
-    Stored dead letters survive a power cut: the commit waits for the disk. Results of the last replays may be lost by
-    one, and are replayed again; the crash of an OS process loses nothing.
+    Stored dead letters survive a power cut: the commit waits for the disk. A power cut may lose the results of the last
+    replays, which are then repeated. The crash of an OS process loses nothing.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SqliteDeadLetterStore:
     ) -> None:
         """`clock` returns monotonic seconds.
 
-        `heartbeat_seconds` is how often it writes a heartbeat, for other stores that replay from the same file.
+        `heartbeat_seconds` is the time between two heartbeats, which other stores on the same file read.
         """
         self.path = Path(path)
         self.bounds = bounds
@@ -135,7 +135,7 @@ class SqliteDeadLetterStore:
         self._reader = SqliteReader(self.path)
 
     async def open(self) -> None:
-        """Make the folder, the file and the tables if there are none. A closed store may be opened again.
+        """Make the folder, the file and the tables where they are missing. A closed store may be opened again.
 
         Raises SqliteError, or NewerDeadLetters.
         """
@@ -143,7 +143,7 @@ class SqliteDeadLetterStore:
             self._make()
             self._is_closed = False
         self._opened = (self.now(), self._clock())
-        with suppress(OSError):  # SQLite itself says best what is wrong with a folder
+        with suppress(OSError):  # the error of SQLite explains best why a folder cannot be used
             self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             await self.writer.start()
@@ -169,8 +169,8 @@ class SqliteDeadLetterStore:
     async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
         """Store dead letters, and drop those beyond the limits, oldest first; durable at return.
 
-        Transactions insert about PUT_BYTES of text each, so that the loop and other writers go on in between. When it
-        raises, or is cancelled, some may be stored all the same.
+        Each transaction inserts about PUT_BYTES of text, so that the loop and other writers run between them. When it
+        raises or is cancelled, some dead letters may be stored.
         """
         now, values, size = self.now(), list[Mapping[str, object]](), 0
         for dead_letter in dead_letters:
@@ -191,7 +191,7 @@ class SqliteDeadLetterStore:
 
         self._trimmed(await self.writer.run(work), put=len(values))
 
-    # Looking
+    # Reads
 
     async def find(
         self, which: DeadLetterFilter, limit: int, *, is_newest_first: bool = True, most_characters: int | None = None
@@ -208,7 +208,7 @@ class SqliteDeadLetterStore:
         """Return the counts as of the last write; does not read the file."""
         return self._counts
 
-    # Changing
+    # Changes
 
     async def drop(self, which: DeadLetterFilter) -> int:
         """Delete dead letters, leased ones too; return how many."""
@@ -222,10 +222,10 @@ class SqliteDeadLetterStore:
         return await self._change(which, lambda ids: (query("request_replay"), {**values, "ids": ids_text(ids)}))
 
     async def cancel_replay(self, which: DeadLetterFilter) -> int:
-        """Cancel replays that have not begun; return how many. Replays of leased dead letters go on."""
+        """Cancel replays that have not begun; return how many. Replays of leased dead letters continue."""
         return await self._change(which, lambda ids: (query("cancel_replay"), (ids_text(ids),)))
 
-    # Replaying
+    # Replays
 
     async def waiting(self, pipeline: str) -> list[str]:
         """Return the stages of the pipeline with dead letters that wait for their replay and are not leased."""
@@ -241,7 +241,7 @@ class SqliteDeadLetterStore:
         )
 
     async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
-        """Write how replays ended; those whose lease is lost are ignored."""
+        """Write the results of replays. Results whose lease was lost are ignored."""
         done = self._values(one.replay for one in results if one.is_done)
         failed = self._values(one.replay for one in results if not one.is_done)
 
@@ -253,7 +253,7 @@ class SqliteDeadLetterStore:
         self._trimmed(await self.writer.run(work, is_durable=False))
 
     async def release(self, replays: Sequence[Replay]) -> None:
-        """Release dead letters whose replay has not begun: they wait again. Those whose lease is lost are ignored."""
+        """Release dead letters whose replay has not begun: they wait again. Lost leases are ignored."""
         await self.writer.run(partial(self._release, replays=replays), is_durable=False)
 
     def _lease(self, connection: sqlite3.Connection, values: tuple[str, str, int]) -> list[LeasedDeadLetter]:
@@ -283,14 +283,14 @@ class SqliteDeadLetterStore:
             changed += await self.writer.run(partial(_changed, text=text, values=values))
         return changed
 
-    # Upkeep
+    # Limits
 
     def _heartbeat(self, connection: sqlite3.Connection) -> None:
         self._leases.heartbeat(connection)
         self._trimmed(self._trim(connection))
 
     def _trim(self, connection: sqlite3.Connection) -> Trimmed:
-        """Keep within the limits; a system clock that was set forward ages no dead letter."""
+        """Drop dead letters beyond the limits. A jump of the system clock makes no dead letter older."""
         opened_at, seconds = self._opened
         most = opened_at + timedelta(seconds=self._clock() - seconds + SET_SECONDS)
         return trim(connection, self.bounds, min(self.now(), most))
@@ -328,7 +328,7 @@ _DROPPED: Final = {
 
 
 def _put(connection: sqlite3.Connection, values: Mapping[str, object]) -> None:
-    """Insert a dead letter; a replay that failed again updates its dead letter, if that is still leased here."""
+    """Insert a dead letter. A replay that failed again updates its dead letter, if it is still leased here."""
     if values["id"] is None or not connection.execute(query("update_failed"), values).rowcount:
         connection.execute(query("insert"), values)
 

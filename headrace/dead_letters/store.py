@@ -10,10 +10,10 @@ from headrace.dead_letters.dead_letter import DeadLetter, NewDeadLetter, Replay
 from headrace.dead_letters.errors import BadDeadLetters
 
 CHANGE_BATCH: Final = 500
-"""Dead letters that one transaction changes at most, so that a failing event does not wait for all of them."""
+"""The most dead letters that one transaction changes, so that a failing event does not wait for all of them."""
 
 DropReason = Literal["age", "count", "size"]
-"""Which limit a dead letter was dropped for."""
+"""The limit for which a dead letter was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class DeadLetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class LeasedDeadLetter:
-    """A dead letter that is leased for its replay; `rate` limits such replays per second, None does not."""
+    """A dead letter that is leased for its replay. `rate` is the limit of replays per second; None is no limit."""
 
     dead_letter: DeadLetter
     replay: Replay
@@ -44,7 +44,7 @@ class LeasedDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How a replay ended: the dead letter is deleted if it `is_done`, else kept with one more attempt."""
+    """The result of a replay. The dead letter is deleted if it `is_done`, else kept with one more attempt."""
 
     replay: Replay
     is_done: bool
@@ -52,7 +52,7 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterCounts:
-    """How much a store holds, of all pipelines, and how much this OS process put and dropped since it opened it."""
+    """The size of a store, for all pipelines, and the numbers that this OS process stored and dropped since `open`."""
 
     dead_letters: int = 0
     size_bytes: int = 0
@@ -66,17 +66,17 @@ class DeadLetterStore(Protocol):
     """A store of dead letters, which several pipelines and OS processes may share.
 
     Every method raises SqliteError, or another error that its store documents, when the store cannot be read or
-    written; nothing is half written then.
+    written. No write is done halfway.
     """
 
     async def open(self) -> None:
-        """Make it ready."""
+        """Make the store ready for use."""
 
     async def close(self) -> None:
         """Write accepted dead letters, release leased ones, and close. A second call does nothing."""
 
     async def put(self, dead_letters: Sequence[NewDeadLetter]) -> None:
-        """Store dead letters; durable at return. When it raises, or is cancelled, some may be stored all the same.
+        """Store dead letters; durable at return. When it raises or is cancelled, some may be stored.
 
         Dead letters beyond the limits are dropped then, oldest first.
         """
@@ -95,11 +95,12 @@ class DeadLetterStore(Protocol):
     async def request_replay(self, which: DeadLetterFilter, rate: float | None = None) -> int:
         """Request the replay of dead letters, at most `rate` a second; return how many.
 
-        The running pipeline leases them, or its next run. Those that cannot be replayed, or wait already, stay as is.
+        The present run leases them, or the next one. Dead letters that cannot be replayed, or already wait, stay
+        unchanged.
         """
 
     async def cancel_replay(self, which: DeadLetterFilter) -> int:
-        """Cancel replays that have not begun; return how many. Replays of leased dead letters go on."""
+        """Cancel replays that have not begun; return how many. Replays of leased dead letters continue."""
 
     async def waiting(self, pipeline: str) -> list[str]:
         """Return the stages of the pipeline with dead letters that wait for their replay and are not leased."""
@@ -111,22 +112,22 @@ class DeadLetterStore(Protocol):
         """
 
     async def acknowledge(self, results: Sequence[ReplayResult]) -> None:
-        """Write how replays ended; those whose lease is lost are ignored."""
+        """Write the results of replays. Results whose lease was lost are ignored."""
 
     async def release(self, replays: Sequence[Replay]) -> None:
-        """Release dead letters whose replay has not begun: they wait again. Those whose lease is lost are ignored."""
+        """Release dead letters whose replay has not begun: they wait again. Lost leases are ignored."""
 
     def counts(self) -> DeadLetterCounts:
         """Return the counts as of the last write; does not read the store."""
 
 
 LEAST_SIZE_BYTES: Final = 64 * 1024
-"""A smaller bound would keep nothing worth the name."""
+"""A smaller limit would hold no useful number of dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimits:
-    """How much a store keeps: older dead letters are dropped, then the oldest beyond the other two limits."""
+    """The limits of a store. Older dead letters are dropped, then the oldest ones beyond the other two limits."""
 
     max_age_seconds: float = 30 * 86_400.0
     max_size_bytes: int = 100 * 1024 * 1024
@@ -134,7 +135,7 @@ class DeadLetterLimits:
 
 
 UNBOUNDED: Final = DeadLetterLimits(100 * 366 * 86_400.0, 2**62, 2**62)
-"""For commands that only read: nothing is dropped."""
+"""The limits for commands that only read: none is dropped."""
 
 
 _SHAPE: Final = "is no SQLite file: write sqlite:///var/dead.db, or sqlite:////var/lib/dead.db from the root"

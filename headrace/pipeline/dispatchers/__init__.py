@@ -1,1 +1,1 @@
-"""Dispatchers, as pure values: which subscriber gets an event; they send nothing."""
+"""Dispatchers, as pure values: they decide which subscriber gets an event, and send nothing."""

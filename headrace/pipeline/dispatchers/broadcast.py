@@ -1,4 +1,4 @@
-"""Broadcast dispatcher: every event goes to every subscriber, at the pace of the slowest."""
+"""Broadcast dispatcher: every event goes to every subscriber, as fast as the slowest asks."""
 
 from typing_extensions import override
 
@@ -6,10 +6,11 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 
 
 class BroadcastDispatcher(Dispatcher[S]):
-    """Delivers as many events as all subscribers have asked for, so the one that asks least sets the pace.
+    """Delivers as many events as all subscribers have asked for: the one that asks for the fewest limits all others.
 
-    A subscriber's `selector` sees each event; an event that it refuses is not delivered and costs no demand. The first
-    subscriber alone may take the first events: a stage that begins with `demand: accumulate` waits for the others.
+    The `selector` of a subscriber is called with each event. An event that it refuses is not delivered and uses no
+    demand. The first subscriber may get the first events alone; a stage that begins with `demand: accumulate` waits for
+    the others.
     """
 
     can_redeliver = False

@@ -1,4 +1,4 @@
-"""Demand dispatcher (GenStage's default): each event goes to the one subscriber that misses most."""
+"""Demand dispatcher (GenStage's default): each event goes to the subscriber with the most unmet demand."""
 
 from bisect import bisect_left, bisect_right
 from random import Random
@@ -16,16 +16,16 @@ from headrace.pipeline.dispatchers.dispatcher import (
 
 
 def _least(subscriber: Subscriber) -> int:
-    """Return what the line is sorted by: a subscriber that misses more comes first."""
+    """Return the sort key of a subscriber: more unmet demand comes first."""
     return -subscriber.pending
 
 
 class DemandDispatcher(Dispatcher[S]):
     """Fills the subscriber with the highest demand first, then the next; ties in order of arrival.
 
-    The demand of a subscriber that leaves leaves with it, so buffered events reach the next one at once (GenStage,
-    bug 311). With `shuffle_demands_on_first_dispatch` ties are broken by chance on the first dispatch, so that not all
-    producers begin with the same consumer; `random` is whose chance, a new one's unless given.
+    When a subscriber leaves, its demand is removed, so that buffered events reach the next one at once (GenStage's bug
+    311). With `shuffle_demands_on_first_dispatch` the first dispatch breaks ties at random, so that producers do not
+    all begin with the same consumer; `random` is the generator for that, a new one by default.
     """
 
     is_plain_with_one = True
@@ -36,7 +36,7 @@ class DemandDispatcher(Dispatcher[S]):
         self._order: list[S] = []
         self._shuffle: Random | None = None
         if shuffle_demands_on_first_dispatch:
-            self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and guards nothing
+            self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and protects nothing
 
     @override
     def option_error(self, options: SubscribeOptions) -> str | None:
@@ -68,7 +68,7 @@ class DemandDispatcher(Dispatcher[S]):
             self._order.sort(key=lambda subscriber: subscriber.pending, reverse=True)
             self._shuffle = None
         if self._order and self._order[0].pending <= 0:
-            self._order.sort(key=_least)  # demand may have been set back after a subclass had raised
+            self._order.sort(key=_least)  # a subclass may have raised, and demand was restored then
         deliveries: list[Delivery[S]] = []
         used, total = 0, len(events)
         while used < total and self._order and self._order[0].pending > 0:
@@ -81,7 +81,7 @@ class DemandDispatcher(Dispatcher[S]):
         return deliveries, used
 
     def _take_out(self, subscriber: S) -> None:
-        """Take a subscriber out of the line, in which it stands among others of the same demand."""
+        """Remove a subscriber from the line, where it is among others with the same demand."""
         position = bisect_left(self._order, -subscriber.pending, key=_least)
         if position < len(self._order) and self._order[position] is subscriber:
             del self._order[position]

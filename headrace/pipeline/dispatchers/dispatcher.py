@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Protocol, TypeVar
 
 UNROUTED: Final = "unrouted"
-"""Why a dispatcher drops events that no consumer gets, by a rule of its own."""
+"""The reason for events that a dispatcher drops by its own rule, because no consumer gets them."""
 
 
 class SubscribeOptions(Protocol):
@@ -12,15 +12,15 @@ class SubscribeOptions(Protocol):
 
     @property
     def selector(self) -> Callable[[object], bool] | None:
-        """Whether an event is for it; asked by a broadcasting dispatcher."""
+        """Returns whether an event is for this consumer; called by a broadcasting dispatcher."""
 
     @property
     def partition(self) -> Hashable | None:
-        """Which partition is its own."""
+        """The partition whose events it gets."""
 
     @property
     def weight(self) -> int:
-        """How many times as much it gets as one of weight 1."""
+        """Its weight: a consumer of weight 3 gets three times as many events as one of weight 1."""
 
 
 class Subscriber(SubscribeOptions, Protocol):
@@ -32,18 +32,17 @@ class Subscriber(SubscribeOptions, Protocol):
 S = TypeVar("S", bound=Subscriber)
 
 Delivery = tuple[S, list[object], float]
-"""A subscriber, the events for it (a list of its own, in order, at most what it has pending), and when the source
-took in the first of them."""
+"""A subscriber, its events (a new list, in order, at most its `pending`), and the ingestion time of the first."""
 
 
 class DispatchContext(Protocol):
     """The stage behind a dispatcher: it counts the events that are not delivered."""
 
     def data(self, events: list[object]) -> list[object]:
-        """Return the data for functions on events: the events themselves, or the data of their messages."""
+        """Return the events for functions of users: the events themselves, or the data of messages."""
 
     def discard(self, events: list[object], reason: str) -> None:
-        """Count events that go no further; `unrouted` ones are done with, all others have failed."""
+        """Count events that go no further. `unrouted` messages are done, all others have failed."""
 
     def fail(self, event: object, error: BaseException) -> None:
         """Count one event that failed; it is logged once per class of error."""
@@ -56,31 +55,31 @@ class DispatchContext(Protocol):
 
 
 class Dispatcher(Protocol[S]):
-    """Decides which subscriber gets an event. Subclass it, and leave out what does not concern yours.
+    """Decides which subscriber gets an event. Subclass it, and override the methods that your rule needs.
 
-    Guarantees in: `asked` gets all that a subscriber has asked for since the last time, as one sum; `cancelled`
-    subscribers are never named again. Duties out: a delivery is at most its subscriber's `pending`, which the
-    dispatcher lowers by the size of the delivery; events are used up from the head, and each is then delivered, held,
-    or passed to `context`.
+    The caller guarantees that `asked` gets all new demand of a subscriber as one sum, and that no call names a
+    `cancelled` subscriber again. The dispatcher guarantees that a delivery has at most `pending` events of its
+    subscriber, that it subtracts their number from `pending`, and that it uses events from the head: each is delivered,
+    held, or passed to `context`.
     """
 
     can_redeliver: bool = True
-    """Whether events that a subscriber had not begun may go to another: true where each has one receiver."""
+    """Whether unbegun events of one subscriber may go to another: True where each event has one receiver."""
 
     is_plain_with_one: bool = False
-    """Whether one subscriber without a selector gets all events as they come, without the dispatcher.
+    """Whether a single subscriber without a selector gets all events, without a call of the dispatcher.
 
-    The dispatcher then gets none of its demand, but for its `pending` when a second subscriber comes.
+    The dispatcher then gets no demand of it, except for its `pending` when a second subscriber comes.
     """
 
     queued: int = 0
-    """How many events the dispatcher holds. Those that hold some have one receiver for each event."""
+    """The number of events that the dispatcher holds. A dispatcher that holds events has one receiver for each."""
 
     context: DispatchContext
-    """The stage behind, from `begin` on."""
+    """The stage of the dispatcher, from `begin` on."""
 
     def begin(self, context: DispatchContext) -> None:
-        """Store the stage behind it; called once, before all else."""
+        """Store the stage of the dispatcher; called once, before all other methods."""
         self.context = context
 
     def option_error(self, options: SubscribeOptions) -> str | None:
@@ -88,13 +87,13 @@ class Dispatcher(Protocol[S]):
         return None
 
     def subscribed(self, subscriber: S) -> None:
-        """Take in a new subscriber; it has asked for nothing yet."""
+        """Add a subscriber, which has asked for nothing yet."""
 
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        """Forget a subscriber, and all that it had asked for.
+        """Remove a subscriber with its demand.
 
-        `unbegun` are the events that it had got and not begun, oldest first; empty unless `can_redeliver`. Return the
-        ones that go before all that is buffered; the dispatcher may hold the rest.
+        `unbegun` are the delivered events that it has not begun, oldest first; empty unless `can_redeliver`. Return the
+        ones that go to the head of the buffer; the dispatcher may hold the others.
         """
         return unbegun
 
@@ -102,28 +101,28 @@ class Dispatcher(Protocol[S]):
         """Raise the `pending` of `subscriber` by `demand`; below 0 when demand is withdrawn."""
 
     def unmet(self) -> int:
-        """Return how many events the producer should be working on: so many can be used up, whatever they are."""
+        """Return the demand that the producer should meet: so many events can be used, whatever they are."""
 
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[Sequence[Delivery[S]], int]:
-        """Deliver held events, then from the head of `events`; return the deliveries and how many were used up.
+        """Deliver held events, then from the head of `events`; return the deliveries, and how many events were used.
 
-        When it raises, the stage crashes, `events` are discarded, and each subscriber's `pending` is set back.
+        When it raises, the stage crashes, `events` are discarded, and the `pending` of each subscriber is restored.
         """
 
     def add_marker(self, message: object) -> bool:
-        """Put a message behind all that is held, and call `context.reached` when it is due; True when none is held."""
+        """Put a message behind all held events, and call `context.reached` when it is due; True when none is held."""
         return True
 
     def drain(self, *, is_unreachable_only: bool = False) -> list[object]:
-        """Remove and return the held events: all of them at the stage's end.
+        """Remove and return the held events: all of them, at the end of the stage.
 
-        With `is_unreachable_only` the stage drains: events without a subscriber go, now and from now on.
+        With `is_unreachable_only` the stage drains: remove only events without a subscriber, now and from now on.
         """
         return []
 
 
 def unsupported_option(options: SubscribeOptions, *supported: str) -> str | None:
-    """Return why a dispatcher that only knows the options `supported` refuses a consumer; None when it does not.
+    """Return why a dispatcher that supports only the options `supported` refuses a consumer; None when it accepts.
 
     >>> from types import SimpleNamespace
     >>> options = SimpleNamespace(selector=None, partition=None, weight=3)

@@ -21,13 +21,13 @@ BUILT_IN: Final[dict[str, Callable[[], object]]] = {
     "round_robin": RoundRobinDispatcher,
     "weighted": WeightedDispatcher,
 }
-"""Entry points of the same group, too; looking these up costs a search of all that is installed."""
+"""The built-in ones are entry points of the same group, too, but finding those searches all installed packages."""
 
 
 def find_dispatcher(name: str) -> Callable[..., object]:
-    """Return what makes the dispatcher of that name.
+    """Return the class or function that makes the dispatcher of that name.
 
-    Raises `DispatcherError` when none is installed under it, or its module cannot be imported.
+    Raises `DispatcherError` when none of that name is installed, or its module cannot be imported.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]

@@ -1,4 +1,4 @@
-"""A hash that is the same in every OS process, so that an event's partition survives a restart; Python's own is not."""
+"""Partition dispatcher: each event goes to the subscribers of its partition. `stable_hash`, `Output`."""
 
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -25,11 +25,12 @@ _BITS: Final = 0xFFFFFFFF
 
 
 def stable_hash(key: object) -> int:
-    """Return a whole number, 0 or more, that depends on the key alone.
+    """Return a whole number, 0 or more, that depends only on the key.
 
-    A whole number is its own (below 0 too: its 32 bits are taken); of text it is the CRC-32 of its UTF-8 bytes, of
-    bytes theirs, and of anything else that of its `repr`, which is stable only where that says all and nothing more.
-    The order of a dict's keys does not count.
+    Unlike Python's own hash it is the same in every OS process, so that an event keeps its partition after a restart.
+    The hash of a whole number is the number itself (below 0, its 32 bits). Of text it is the CRC-32 of its UTF-8 bytes,
+    of bytes their CRC-32, and of other keys that of their `repr`, which must therefore be the same for equal keys. The
+    order of the keys of a dict does not matter.
 
     >>> stable_hash(7), stable_hash("eu"), stable_hash(b"eu"), stable_hash(("eu", 7))
     (7, 2033977518, 2033977518, 3708763456)
@@ -44,7 +45,7 @@ def stable_hash(key: object) -> int:
 
 
 class _Waiting:
-    """A message that waits until each of so many queues has given out its events."""
+    """A message that waits until a number of queues have delivered the events before it."""
 
     __slots__ = ("left", "message")
 
@@ -54,7 +55,7 @@ class _Waiting:
 
 
 class _Partition(Generic[S]):
-    """Its subscribers, and the events that wait for them; either misses some, or some wait, never both."""
+    """The subscribers of one partition, and the events that wait for them. Never is there demand while events wait."""
 
     __slots__ = ("has_been_named", "line", "name", "queue", "subscribers")
 
@@ -67,20 +68,20 @@ class _Partition(Generic[S]):
 
 
 class PartitionDispatcher(Dispatcher[S]):
-    """Events of one partition go to its subscribers, in order, to the one that misses most; others never see them.
+    """Events of one partition go only to its subscribers, in order: each to the one with the most unmet demand.
 
-    `partitions` is how many there are (named 0, 1, ...), or their names. `hash` returns an event's partition, or None
-    for an event that no subscriber gets, which is `discarded{reason="unrouted"}`; an event on which it raises, or for
-    which it names no partition, fails alone. It may be asked about an event more than once. By default it is
-    `stable_hash` of the whole event, modulo the number of partitions; names need one of your own.
+    `partitions` is the number of partitions (named 0, 1, ...), or their names. `hash` returns the partition of an
+    event, or None for an event that no subscriber gets, which is `discarded{reason="unrouted"}`. An event on which it
+    raises, or for which it returns an unknown partition, fails alone. It may be called more than once with an event. By
+    default it is `stable_hash` of the whole event, modulo the number of partitions; named ones need their own `hash`.
 
-    A partition holds at most `max_queue` events that its subscribers have not asked for. Upstream is asked for no more
-    than fits into the fullest, so one that is slow slows the others once it is full, and none grows without bound; one
-    without a subscriber is named in the log. Waiting events stay when a subscriber leaves, for the next one.
+    A partition holds at most `max_queue` events that its subscribers have not asked for. The stage is asked for no more
+    events than fit into the fullest partition: a slow one slows the others when it is full, and none grows without
+    limit. A partition without a subscriber is logged. Waiting events stay for the next subscriber when one leaves.
     """
 
     called: ClassVar[str] = "partition"
-    """The word for one in the log."""
+    """The word for a partition in the log."""
 
     __slots__ = ("_drops_unreachable", "_hash", "_max_queue", "_missing", "_partitions", "queued")
 
@@ -91,7 +92,7 @@ class PartitionDispatcher(Dispatcher[S]):
         hash: Callable[[object], Hashable | None] | None = None,  # noqa: A002 - GenStage's word
         max_queue: int = 1000,
     ) -> None:
-        """Raises `DispatcherError` for what cannot be."""
+        """Raises `DispatcherError` for invalid arguments."""
         names = _names(partitions)
         _check(names, max_queue)
         if hash is not None and not callable(hash):
@@ -152,7 +153,7 @@ class PartitionDispatcher(Dispatcher[S]):
 
     @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
-        groups, used = self._sorted(events)  # first, for while a user's function may raise nothing has changed yet
+        groups, used = self._sorted(events)  # first, so that nothing has changed when the function of a user raises
         deliveries: list[Delivery[S]] = []
         if self.queued:
             for partition in self._partitions.values():
@@ -187,7 +188,7 @@ class PartitionDispatcher(Dispatcher[S]):
         """Return the partition of an event; None when it has none."""
         try:
             return self._hash(event)
-        except BaseException:  # noqa: BLE001 - whatever a user's function raises, the event has no partition
+        except BaseException:  # noqa: BLE001 - a function of a user may raise anything; the event has no partition
             return None
 
     def _of(self, subscriber: S) -> _Partition[S]:
@@ -199,7 +200,7 @@ class PartitionDispatcher(Dispatcher[S]):
         return max(0, self._max_queue - max(partition.queue.size for partition in self._partitions.values()))
 
     def _sorted(self, events: list[object]) -> tuple[dict[Hashable, list[object]], int]:
-        """Return the events of each partition, in order, as far as all fit; and how many were used up."""
+        """Return the events of each partition, in order, as far as all fit, and how many were used."""
         groups: dict[Hashable, list[object]] = {}
         unrouted: list[object] = []
         failed: list[tuple[object, Exception]] = []
@@ -210,7 +211,7 @@ class PartitionDispatcher(Dispatcher[S]):
                 group = groups.get(name)
                 if group is None and name is not None:
                     group = groups[name] = self._new_group(name)
-            except Exception as error:  # noqa: BLE001 - whatever a user's function raises, it fails this event alone
+            except Exception as error:  # noqa: BLE001 - a function of a user may raise anything; it fails this event alone
                 failed.append((event, error))
             else:
                 if group is None:
@@ -267,7 +268,7 @@ class PartitionDispatcher(Dispatcher[S]):
                     self.context.reached(waiting.message)
 
     def _name(self, partition: _Partition[S]) -> None:
-        """Log once that events wait without a subscriber: they will stop the stage."""
+        """Log once that events wait without a subscriber, since they will stop the stage."""
         if not partition.subscribers and partition.queue.size and not partition.has_been_named:
             partition.has_been_named = True
             instead = ", or let the hash return None for them" if self.called == "partition" else ""
@@ -299,14 +300,14 @@ def _check(names: tuple[Hashable, ...], max_queue: object) -> None:
 
 
 MAX_QUEUE: Final = 1000
-"""Events of one output that wait for it, at most; then the stage waits, too."""
+"""The most events that wait for the subscribers of one output; then the stage waits, too."""
 
 
 @dataclass(slots=True)
 class Output:
-    """An event, and the output of its stage by which it goes; subscribers of that output get the bare event.
+    """An event, and the name of the output by which its stage emits it. Subscribers of the output get the event alone.
 
-    Treat it as frozen: it is no frozen dataclass only because one of those takes three times as long to make.
+    Treat it as frozen. It is not a frozen dataclass, because that would take three times as long to make.
     """
 
     name: str
@@ -323,7 +324,7 @@ def bare(event: object) -> object:
 
 
 class OutputsDispatcher(PartitionDispatcher[S]):
-    """Each output is a partition: bounded, so that a slow one stops the stage for all once it is full, and is named.
+    """Each output is a partition with a limit: a slow one stops the stage when it is full, and is logged.
 
     An event without an output, or with one that the stage does not have, fails alone.
     """
@@ -333,7 +334,7 @@ class OutputsDispatcher(PartitionDispatcher[S]):
     called = "output"
 
     def __init__(self, names: Sequence[str], max_queue: int = MAX_QUEUE) -> None:
-        """Raises `DispatcherError` when two have one name."""
+        """Raises `DispatcherError` when two outputs have one name."""
         known = frozenset(names)
 
         def output_of(event: object) -> Hashable:

@@ -6,10 +6,10 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 
 
 class RoundRobinDispatcher(Dispatcher[S]):
-    """The next event goes to the next subscriber in line that misses one; the line goes on where it stopped.
+    """Each event goes to the next subscriber in the line that has demand. The next dispatch continues there.
 
-    No subscriber with demand is passed over, however much others ask for; one without demand loses its turn. While all
-    keep asking, all get the same number of events, give or take one.
+    No subscriber with demand is skipped, whatever the others ask for; one without demand loses its turn. While all ask
+    for events, their numbers of events differ by at most one.
     """
 
     is_plain_with_one = True

@@ -1,4 +1,4 @@
-"""Weighted dispatcher: subscribers take turns, and a turn is as many events as a subscriber's weight says."""
+"""Weighted dispatcher: subscribers take turns, and the weight of a subscriber is the number of events in its turn."""
 
 from typing_extensions import override
 
@@ -6,11 +6,11 @@ from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, Su
 
 
 class WeightedDispatcher(Dispatcher[S]):
-    """In turn, each subscriber gets as many events as its `weight` says, or as it misses if that is less.
+    """In turn, each subscriber gets `weight` events, or fewer where it has less demand.
 
-    A turn that the events at hand do not fill goes on with the next ones. No subscriber with demand is passed over;
-    one without demand loses its turn, and gets nothing for it later. While all keep asking for at least their weights,
-    they get events in proportion to these.
+    A turn may continue with the events of the next dispatch. No subscriber with demand is skipped; one without demand
+    loses its turn, without compensation. While all ask for at least their weights, they get events in proportion to
+    them.
     """
 
     is_plain_with_one = True
@@ -20,7 +20,7 @@ class WeightedDispatcher(Dispatcher[S]):
     def __init__(self) -> None:
         self._line: list[S] = []
         self._left = 0
-        """How many events are left of the turn of the first in line."""
+        """The events that are left in the turn of the first subscriber."""
 
     @override
     def option_error(self, options: SubscribeOptions) -> str | None:
@@ -62,7 +62,7 @@ class WeightedDispatcher(Dispatcher[S]):
         return list(portions.values()), used
 
     def _rounds(self, most: int) -> list[tuple[S, int]]:
-        """Return what each gets in as many whole rounds as can be, or nothing when the next turn is a part of one."""
+        """Return the events of each subscriber in all whole rounds that fit; nothing while a turn is unfinished."""
         active = [subscriber for subscriber in self._line if subscriber.pending > 0]
         if self._left != self._line[0].weight:
             return []
@@ -78,7 +78,7 @@ class WeightedDispatcher(Dispatcher[S]):
         return [(subscriber, rounds * subscriber.weight) for subscriber in active]
 
     def _turn(self, most: int) -> list[tuple[S, int]]:
-        """Return what the first in line gets of its turn, and let the next one follow when it is over."""
+        """Return the events of the first subscriber in its turn, and move on when the turn is over."""
         subscriber = self._line[0]
         count = min(self._left, subscriber.pending, most)
         self._left -= count

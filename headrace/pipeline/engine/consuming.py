@@ -112,10 +112,10 @@ class ConsumerStep(Step):
 
 
 class SupervisorStep(ConsumerStep):
-    """Starts children for a delivery, some each turn, and acts again when one of them ends.
+    """Starts a child for each event, a batch of them each turn, and takes a turn when one has ended.
 
-    An event is in flight from its child's start until the child has finished, so a subscription's end is acted on when
-    all the children of its events have ended, unless that end is the supervisor's own.
+    An event is in flight from the start of its child until the child has finished. So the end of a subscription is
+    handled when all children of its events have ended, unless that end also ends the supervisor.
     """
 
     has_children = True
@@ -192,7 +192,7 @@ class SupervisorStep(ConsumerStep):
         return MORE
 
     def _next(self) -> Subscription | None:
-        """Return the subscription whose turn it is; an end before which children are to finish waits."""
+        """Return the subscription whose turn it is. An end waits until the children before it have finished."""
         for subscription in list(self.input.subscriptions):
             queue = subscription.queue
             if queue and (queue[0][0] is not None or self._is_to_end(subscription)):
@@ -227,7 +227,7 @@ class SupervisorStep(ConsumerStep):
             self._child_finished(entry, error)
 
     def _put_back(self, events: list[object], position: int, subscription: Subscription, ingested_at: float) -> None:
-        """Let the coming crash hit one event alone, and put back those behind it."""
+        """Keep one event in flight for the crash that follows, and put back the ones behind it."""
         if position + 1 < len(events):
             subscription.put_back(events[position + 1 :], ingested_at)
         self.input.start_batch(subscription, [events[position]], ingested_at, 1)
@@ -254,7 +254,7 @@ class SupervisorStep(ConsumerStep):
         self._count_work(entry)
         now = self.process.scheduler.time()
         self.process.turns.handled(now - entry.since)
-        if self.process.emits_batches:  # asked here, for a further call costs each child 0.1 us
+        if self.process.emits_batches:  # checked here: one more call costs each child 0.1 us
             self.process.emit_batch(now - entry.since, 1)
         self.latency.observe(now - entry.ingested_at)
         subscription.handled(1)
@@ -263,7 +263,7 @@ class SupervisorStep(ConsumerStep):
         self._complete_when_done()
 
     def _count_work(self, entry: EventEntry | None) -> None:
-        """Count the work of the child that ended before this one, whose last turn is over by now."""
+        """Count the work of the child that ended before this one: its last turn is over now."""
         before, self._ended_child = self._ended_child, entry
         if before is not None:
             self.process.turns.worked(before.process.turns.busy_seconds())
@@ -306,7 +306,7 @@ class SupervisorStep(ConsumerStep):
             self._account_for_cut_off()
 
     def _account_for_cut_off(self) -> None:
-        """Account for the events whose children were cut off: as `requeue_in_flight` does for a batch."""
+        """Account for the events whose children were cut off, as `requeue_in_flight` does for a batch."""
         cut_off, self._cut_off = self._cut_off, []
         is_crash = isinstance(self.process.reason, BaseException) and not self.process.no_restart
         redeliver: dict[Subscription, list[EventEntry]] = {}
