@@ -58,9 +58,9 @@ async def main(path: str, count: int) -> None:
     ) as jobs:
         for number in range(count):
             await start(jobs, number)
-        chore = AdvanceSweep(store)  # whoever leads may be dead, and its lease lasts
+        task = AdvanceSweep(store)  # whoever leads may be dead, and its lease lasts
         while await store.has(JobFilter(states=INCOMPLETE)):
-            await chore.run()
+            await task.run()
             await store.rescue()
             await asyncio.sleep(BEAT_SECONDS)
 

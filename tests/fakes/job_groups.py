@@ -72,12 +72,12 @@ class MortalStore(MemoryStore):
 
 
 class StoreService:
-    """Inserts and cancels as `Jobs` does; what is claimed ends by `end`, and then its groups are settled."""
+    """Inserts and cancels as `Jobs` does; what is claimed ends by `end`, and then its groups are advanced."""
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
         self.telemetry = Telemetry()
-        self.settling = Advancer(store, self.telemetry)
+        self.advancer = Advancer(store, self.telemetry)
         self.running: dict[str, Job] = {}
         self.ran: list[str] = []
 
@@ -96,16 +96,16 @@ class StoreService:
         return names
 
     async def end(self, name: str, outcome: JobOutcome = DONE, *, steps: int | None = None) -> None:
-        """End what was claimed, and settle its groups; the process dies after so many `steps` of that."""
+        """End what was claimed, and advance its groups; the process dies after so many `steps` of that."""
         job = self.running.pop(name)
         acknowledged = [JobAck(job.id, job.attempt, outcome)]
         await self.store.acknowledge(ME, acknowledged)
         if steps is None:
             ended = [EndedAttempt(job, outcome, 0.0)]
             self.telemetry.execute(JOB_STOP, {"count": 1}, {"queue": job.queue, "attempts": ended})
-            await self.settling.advance()
+            await self.advancer.advance()
             return
         with suppress(Died):
             await advance_all(MortalStore(self.store, steps), groups_of(job.meta))
         self.telemetry = Telemetry()
-        self.settling = Advancer(self.store, self.telemetry)  # another process goes on, and knows of nothing
+        self.advancer = Advancer(self.store, self.telemetry)  # another process goes on, and knows of nothing

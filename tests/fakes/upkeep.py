@@ -1,4 +1,4 @@
-"""What upkeep is tested with: a time that only tests move, a lease that they hand over, and chores that take notes."""
+"""Fakes for the maintenance: a time that tests move, a lease that they hand over, and tasks that note their runs."""
 
 import asyncio
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class LentLease(MemoryStore):
             raise StoreDown
 
 
-class NotedChore:
+class NotedTask:
     """Notes when it runs, is due again after so many seconds, and fails, or takes longer, while it is told to."""
 
     def __init__(self, time: TurnedTime, seconds: float, name: str = "noted") -> None:

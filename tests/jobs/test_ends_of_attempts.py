@@ -167,16 +167,16 @@ async def crashed(bench: Bench) -> int:
     return inserted.id
 
 
-def chore_of(bench: Bench, name: str) -> PeriodicTask:
-    (chore,) = [chore for chore in bench.jobs.periodic_tasks() if chore.name == name]
-    return chore
+def task_of(bench: Bench, name: str) -> PeriodicTask:
+    (task,) = [task for task in bench.jobs.periodic_tasks() if task.name == name]
+    return task
 
 
 async def test_on_exhausted_is_called_for_a_job_that_crashed_each_process(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await crashed(bench)
-    await chore_of(bench, "rescue").run()  # or the service itself did it meanwhile
+    await task_of(bench, "rescue").run()  # or the service itself did it meanwhile
     await until(lambda: bench.exhausted != [])
     assert await bench.state(job_id) == "discarded 1/20"
     assert bench.exhausted == [(job_id, CRASH_REASON)]
@@ -187,7 +187,7 @@ async def test_on_exhausted_is_called_for_a_job_that_a_hand_inserted_without_att
     job = replace(new(bench, "first"), max_attempts=0, state="available")
     (inserted,) = await bench.jobs.insert([job])
     assert inserted is not None
-    await chore_of(bench, "discard").run()
+    await task_of(bench, "discard").run()
     await until(lambda: bench.exhausted != [])
     assert await bench.state(inserted.id) == "discarded 0/0"
     assert bench.exhausted == [(inserted.id, EXHAUSTED_REASON)]
@@ -197,7 +197,7 @@ async def test_the_log_names_a_discarded_job_whose_on_exhausted_is_in_another_pr
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bench.jobs.insert([NewJob("elsewhere", max_attempts=0)])
-    await chore_of(bench, "discard").run()
+    await task_of(bench, "discard").run()
     text = "no on_exhausted is called for job 1: this process does not list the module of its worker 'elsewhere'"
     await until(lambda: text in caplog.text)
     assert (await bench.state(1)).startswith("discarded")
@@ -216,8 +216,8 @@ async def test_an_on_exhausted_that_hangs_does_not_hold_up_maintenance() -> None
 
     async with Jobs(MemoryStore(), WorkerCatalogue([stuck]), {"default": 1}, JobsSettings(grace_seconds=0.0)) as jobs:
         await jobs.insert([NewJob("stuck", max_attempts=0)])
-        (chore,) = [chore for chore in jobs.periodic_tasks() if chore.name == "discard"]
+        (task,) = [task for task in jobs.periodic_tasks() if task.name == "discard"]
         async with asyncio.timeout(2):
-            await chore.run()
+            await task.run()
         await until(lambda: called == [1])
         gate.set()

@@ -183,8 +183,8 @@ async def test_a_row_that_a_hand_wrote_wrong_holds_up_no_other(desk: Desk, colum
     async with desk.service([forgiving]) as jobs:
         assert await (await forgiving.enqueue(7)).result(5) == 7
         assert len(await jobs.store.find(JobFilter(), 10)) == 2
-        for chore in jobs.periodic_tasks():
-            await chore.run()
+        for task in jobs.periodic_tasks():
+            await task.run()
     assert raw(desk.path, "select state from oban_jobs order by id") == [(state,), ("completed",)]
 
 
@@ -229,8 +229,8 @@ async def test_a_torn_row_never_stops_the_upkeep_nor_the_ends_of_other_jobs(
     async with desk.service([fails, desk.wait]) as jobs:
         assert await (await desk.wait.enqueue(7)).result(5) == 7
         await until(lambda: jobs.metrics.finished(["failed"]) >= 3)
-        for chore in jobs.periodic_tasks():
-            await chore.run()
+        for task in jobs.periodic_tasks():
+            await task.run()
         for states in ({"discarded"}, {"retryable"}, {"suspended"}):
             which = JobFilter(states=frozenset(states), workers=frozenset({"torn"}))  # type: ignore[arg-type] # literals
             await jobs.retry(which)

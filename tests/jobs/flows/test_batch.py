@@ -70,8 +70,8 @@ async def test_a_callback_survives_whoever_ended_the_last_member(service: StoreS
     for name in await service.claim():
         await service.end(name, DONE, steps=0)
     periodic_tasks = [AdvanceSweep(service.store), AdvanceSweep(service.store)]
-    for chore in periodic_tasks:
-        await chore.run()
+    for task in periodic_tasks:
+        await task.run()
     assert await service.claim() == ["ended", "completed"]
     assert (await run.progress()).states == {"completed": 2}
 

@@ -235,10 +235,10 @@ async def test_a_step_that_was_there_already_is_waited_for_where_it_is(service: 
 
 @pytest.mark.asyncio
 async def test_what_was_not_let_go_of_is_found_by_the_upkeep(service: StoreService) -> None:
-    chore = AdvanceSweep(service.store)
+    task = AdvanceSweep(service.store)
     run = await diamond().start(service)
     for names in (["a"], ["b", "c"], ["d"]):
-        assert await chore.run() > 0
+        assert await task.run() > 0
         assert await service.claim() == names
         for name in names:
             await service.end(name, DONE, steps=0)
@@ -254,7 +254,7 @@ async def test_the_upkeep_rests_the_longer_the_more_it_has_to_look_at(service: S
 @pytest.mark.asyncio
 async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.jobs.maintenance.maintenance.ADVANCE_LIMIT", 3)
-    chore = AdvanceSweep(service.store)
+    task = AdvanceSweep(service.store)
     for number in range(10):
         flow = Workflow()
         flow.add(JOB, f"b{number}", after=[flow.add(JOB, f"a{number}")])
@@ -263,6 +263,6 @@ async def test_the_upkeep_comes_to_all_that_wait(service: StoreService, monkeypa
         await service.end(name, steps=0)
     ran = 0
     for _ in range(6):
-        await chore.run()
+        await task.run()
         ran += len(await service.claim())
     assert ran == 10

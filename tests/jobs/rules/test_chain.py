@@ -91,12 +91,12 @@ def test_one_of_each_chain_runs_at_a_time_in_order_and_all_do(
     runner: asyncio.Runner, kept: JobStore, keys: list[str], seed: int
 ) -> None:
     async def check() -> None:
-        service, chore, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
+        service, task, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
         await cleared(kept)
         waiting = [bill(number, key) for number, key in enumerate(keys)]
         began: list[str] = []
         while waiting or await kept.has(JobFilter(states=frozenset({"suspended", "available", "executing"}))):
-            what = random.choice(["insert", "claim", "end", "settle"])
+            what = random.choice(["insert", "claim", "end", "advance"])
             if what == "insert" and waiting:
                 await service.insert([waiting.pop(0)])
             elif what == "claim":
@@ -106,8 +106,8 @@ def test_one_of_each_chain_runs_at_a_time_in_order_and_all_do(
                 name = random.choice(sorted(service.running))
                 outcome = random.choice(OUTCOMES)
                 await service.end(name, outcome, steps=random.choice([None, 0, 1, 2, 3]))
-            elif what == "settle":
-                await asyncio.gather(chore.run(), AdvanceSweep(kept).run())
+            elif what == "advance":
+                await asyncio.gather(task.run(), AdvanceSweep(kept).run())
         first = list(dict.fromkeys(began))
         for key in "abc":
             assert [name for name in first if name[0] == key] == [f"{k}{n}" for n, k in enumerate(keys) if k == key]

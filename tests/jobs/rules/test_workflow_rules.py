@@ -59,7 +59,7 @@ def test_every_step_ends_and_none_runs_before_its_time(
     seed: int,
 ) -> None:
     async def check() -> None:
-        service, chore, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
+        service, task, random = StoreService(kept), AdvanceSweep(kept), Random(seed)
         await cleared(kept)
         flow = Workflow()
         for place, (after, policy, _, _) in enumerate(plan):
@@ -71,7 +71,7 @@ def test_every_step_ends_and_none_runs_before_its_time(
                 name = random.choice(sorted(service.running))
                 await service.end(name, plan[int(name)][2], steps=plan[int(name)][3])
             else:
-                await chore.run()
+                await task.run()
         expected = _expected(plan)
         assert sorted(service.ran, key=int) == [str(place) for place in expected]
         for place in expected:

@@ -1,4 +1,4 @@
-"""Chores run while their process leads, and at no other time."""
+"""Periodic tasks run while their process leads, and at no other time."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from headrace.jobs.maintenance.maintenance import AGAIN_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Leader, Maintenance
-from tests.fakes.upkeep import LentLease, NotedChore, StoreDown, TurnedTime
+from tests.fakes.upkeep import LentLease, NotedTask, StoreDown, TurnedTime
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def lease(time: TurnedTime) -> LentLease:
 
 @asynccontextmanager
 async def running(
-    time: TurnedTime, lease: LentLease, periodic_tasks: Sequence[NotedChore], node: str = "me"
+    time: TurnedTime, lease: LentLease, periodic_tasks: Sequence[NotedTask], node: str = "me"
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the upkeep of a process for as long as the block takes."""
     upkeep = Maintenance(Leader(lease, node, clock=time), periodic_tasks, sleep=time.sleep)
@@ -36,7 +36,7 @@ async def running(
 
 @pytest.mark.asyncio
 async def test_each_chore_runs_when_it_is_due(time: TurnedTime, lease: LentLease) -> None:
-    quick, slow = NotedChore(time, 1), NotedChore(time, 2.5)
+    quick, slow = NotedTask(time, 1), NotedTask(time, 2.5)
     async with running(time, lease, [quick, slow]):
         await time.go_on(5)
     assert (quick.ran, slow.ran) == ([0, 1, 2, 3, 4, 5], [0, 2.5, 5])
@@ -44,7 +44,7 @@ async def test_each_chore_runs_when_it_is_due(time: TurnedTime, lease: LentLease
 
 @pytest.mark.asyncio
 async def test_a_chore_that_takes_long_makes_no_other_late(time: TurnedTime, lease: LentLease) -> None:
-    long, quick = NotedChore(time, 1), NotedChore(time, 1)
+    long, quick = NotedTask(time, 1), NotedTask(time, 1)
     long.work = asyncio.get_running_loop().create_future
     async with running(time, lease, [long, quick]):
         await time.go_on(3)
@@ -53,7 +53,7 @@ async def test_a_chore_that_takes_long_makes_no_other_late(time: TurnedTime, lea
 
 @pytest.mark.asyncio
 async def test_of_two_processes_one_does_the_chores(time: TurnedTime, lease: LentLease) -> None:
-    first, second = NotedChore(time, 1), NotedChore(time, 1)
+    first, second = NotedTask(time, 1), NotedTask(time, 1)
     async with running(time, lease, [first], "first"), running(time, lease, [second], "second"):
         await time.go_on(60)
     assert (len(first.ran), len(second.ran)) == (61, 0)
@@ -61,7 +61,7 @@ async def test_of_two_processes_one_does_the_chores(time: TurnedTime, lease: Len
 
 @pytest.mark.asyncio
 async def test_a_leader_that_stops_lets_another_one_lead_at_once(time: TurnedTime, lease: LentLease) -> None:
-    first, second = NotedChore(time, 1), NotedChore(time, 1)
+    first, second = NotedTask(time, 1), NotedTask(time, 1)
     async with running(time, lease, [first], "first") as leading, running(time, lease, [second], "second"):
         leading.cancel()
         await time.go_on(RENEW_SECONDS)
@@ -71,7 +71,7 @@ async def test_a_leader_that_stops_lets_another_one_lead_at_once(time: TurnedTim
 
 @pytest.mark.asyncio
 async def test_a_leader_that_lost_its_lease_stops_at_once(time: TurnedTime, lease: LentLease) -> None:
-    at_work, resting = NotedChore(time, 1), NotedChore(time, 1)
+    at_work, resting = NotedTask(time, 1), NotedTask(time, 1)
     at_work.work = asyncio.get_running_loop().create_future
     async with running(time, lease, [at_work, resting]):
         await time.go_on(1)
@@ -84,40 +84,40 @@ async def test_a_leader_that_lost_its_lease_stops_at_once(time: TurnedTime, leas
 
 @pytest.mark.asyncio
 async def test_who_lost_the_lease_leads_again_when_it_is_free(time: TurnedTime, lease: LentLease) -> None:
-    chore = NotedChore(time, 1)
-    async with running(time, lease, [chore]):
+    task = NotedTask(time, 1)
+    async with running(time, lease, [task]):
         lease.take_away()
         await time.go_on(20)
-        count, lease.owner = len(chore.ran), None
+        count, lease.owner = len(task.ran), None
         await time.go_on(20)
-        assert len(chore.ran) > count + 10
+        assert len(task.ran) > count + 10
 
 
 @pytest.mark.asyncio
 async def test_no_chore_runs_once_the_lease_has_run_out(time: TurnedTime, lease: LentLease) -> None:
-    chore = NotedChore(time, 1)
-    async with running(time, lease, [chore]):
+    task = NotedTask(time, 1)
+    async with running(time, lease, [task]):
         await time.go_on(1)
         lease.is_down = True
         await time.go_on(60)
-        assert chore.ran[-1] < LEASE_SECONDS + 1
+        assert task.ran[-1] < LEASE_SECONDS + 1
         lease.is_down = False
         await time.go_on(10)
-        assert chore.ran[-1] > 60
+        assert task.ran[-1] > 60
 
 
 @pytest.mark.asyncio
 async def test_a_chore_that_fails_is_said_once_and_tried_again(
     time: TurnedTime, lease: LentLease, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chore = NotedChore(time, 5, "prune")
-    chore.error = StoreDown("the disk is full")
+    task = NotedTask(time, 5, "prune")
+    task.error = StoreDown("the disk is full")
     with caplog.at_level(logging.ERROR):
-        async with running(time, lease, [chore]):
+        async with running(time, lease, [task]):
             await time.go_on(3 * AGAIN_SECONDS)
-            chore.error = None
+            task.error = None
             await time.go_on(AGAIN_SECONDS + 5)
-    assert chore.ran == [0, 1, 2, 3, 4, 9]
+    assert task.ran == [0, 1, 2, 3, 4, 9]
     said = [record.message for record in caplog.records]
     assert said == ["the periodic task 'prune' of the jobs failed, and is tried again: the disk is full"]
 
@@ -125,20 +125,20 @@ async def test_a_chore_that_fails_is_said_once_and_tried_again(
 @pytest.mark.asyncio
 async def test_a_store_that_is_down_is_waited_for_by_who_does_not_lead_yet(time: TurnedTime, lease: LentLease) -> None:
     lease.is_down = True
-    chore = NotedChore(time, 1)
-    async with running(time, lease, [chore]):
+    task = NotedTask(time, 1)
+    async with running(time, lease, [task]):
         await time.go_on(10)
-        assert chore.ran == []
+        assert task.ran == []
         lease.is_down = False
         await time.go_on(RENEW_SECONDS)
-        assert chore.ran != []
+        assert task.ran != []
 
 
 @pytest.mark.asyncio
 async def test_a_chore_that_breaks_is_named_with_its_traceback_and_ends_nothing(
     time: TurnedTime, lease: LentLease, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken, other = NotedChore(time, 5, "crontab"), NotedChore(time, 1)
+    broken, other = NotedTask(time, 5, "crontab"), NotedTask(time, 1)
     broken.error = KeyError("sku")
     async with running(time, lease, [broken, other]):
         await time.go_on(4)

@@ -1,4 +1,4 @@
-"""What is counted of jobs."""
+"""Metrics of jobs count attempts from their telemetry events."""
 
 from headrace.jobs.job import (
     AttemptCancelled,
@@ -17,7 +17,7 @@ from tests.fakes.job_clock import MovedClock
 from tests.fakes.job_stores import a_job
 
 
-def meter_of(clock: MovedClock, telemetry: Telemetry) -> JobMetrics:
+def metrics_of(clock: MovedClock, telemetry: Telemetry) -> JobMetrics:
     metrics = JobMetrics(WorkerCatalogue([workers.double]), clock, telemetry)
     metrics.begin("default")
     return metrics
@@ -33,14 +33,14 @@ def test_every_way_to_end_has_a_name_and_begins_at_0() -> None:
         AttemptReleased(),
     ]
     assert [outcome_name(end) for end in ends] == list(OUTCOMES)
-    (finished, _, _) = meter_of(MovedClock(), Telemetry()).families
+    (finished, _, _) = metrics_of(MovedClock(), Telemetry()).families
     assert set(finished.samples.values()) == {0}
     assert len(finished.samples) == 2 * len(OUTCOMES)
 
 
 def test_an_attempt_is_counted_by_its_queue_its_worker_and_its_end() -> None:
     telemetry = Telemetry()
-    metrics = meter_of(MovedClock(), telemetry)
+    metrics = metrics_of(MovedClock(), telemetry)
     names = (workers.double.name, "no.such", "another")
     jobs = [a_job(number, worker=name) for number, name in enumerate(names, 1)]
     telemetry.execute(JOB_START, {"count": 3}, {"queue": "default", "jobs": jobs})
@@ -57,7 +57,7 @@ def test_an_attempt_is_counted_by_its_queue_its_worker_and_its_end() -> None:
 
 def test_a_clock_that_was_set_back_makes_no_wait_below_0() -> None:
     clock, telemetry = MovedClock(), Telemetry()
-    metrics = meter_of(clock, telemetry)
+    metrics = metrics_of(clock, telemetry)
     clock.move(-2 * 365 * 86_400)
     telemetry.execute(JOB_START, {"count": 1}, {"queue": "default", "jobs": [a_job(1)]})
     assert list(metrics.families)[2].tallies["default",].sum == 0

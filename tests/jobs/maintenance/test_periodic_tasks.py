@@ -1,4 +1,4 @@
-"""What staging, rescue and pruning do to the jobs of a store, and when they are due again."""
+"""The stager, the lifeline and the pruner change the jobs of a store, and return when they are due again."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence

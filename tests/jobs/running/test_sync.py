@@ -1,4 +1,4 @@
-"""What is said about queues elsewhere."""
+"""Queues apply the settings that other processes store."""
 
 import pytest
 
@@ -27,25 +27,25 @@ def applied() -> None:
 
 async def test_a_queue_pauses_goes_on_and_scales_as_is_said_elsewhere() -> None:
     store = MemoryStore()
-    queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5}, applied)
+    queue, sync = queue_of(store), QueueSettingsSync(store, {"default": 5}, applied)
     await store.change_queue("default", is_paused=True, limit=7)
-    await heeding.check({"default": queue})
+    await sync.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (True, 7)
     await store.change_queue("default", is_paused=False)
-    await heeding.check({"default": queue})
+    await sync.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 7)
     await store.forget_queue("default")
-    await heeding.check({"default": queue})
+    await sync.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (False, 5)
 
 
 async def test_what_was_said_here_stands_until_something_else_is_said() -> None:
     store = MemoryStore()
     await store.change_queue("default", limit=7)
-    queue, heeding = queue_of(store), QueueSettingsSync(store, {"default": 5}, applied)
-    heeding.refresh(await store.queue_settings())
+    queue, sync = queue_of(store), QueueSettingsSync(store, {"default": 5}, applied)
+    sync.refresh(await store.queue_settings())
     queue.pause()
-    await heeding.check({"default": queue})
+    await sync.check({"default": queue})
     assert (queue.is_paused, queue.limit) == (True, 5)
 
 

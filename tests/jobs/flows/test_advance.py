@@ -1,4 +1,4 @@
-"""Settling: what the end of a job lets go of is found without a look at all that wait."""
+"""The end of a job releases the jobs after it, without a read of all waiting jobs."""
 
 import pytest
 
@@ -121,7 +121,7 @@ async def test_what_a_store_could_not_settle_is_settled_the_next_time() -> None:
     with pytest.raises(StoreDown):
         await service.end("1")
     store.fails = False
-    await service.settling.advance()
+    await service.advancer.advance()
     assert await service.claim() == ["2"]
 
 
