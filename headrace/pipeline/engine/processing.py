@@ -48,7 +48,7 @@ class Processing:
         self._counts = counts
 
     def around(self, handle_events: EventHandler) -> EventHandler:
-        """Return the function that takes batches: `handle_events` itself, or this object."""
+        """Return the function that takes batches: `handle_events` itself, or `handle` of a subclass."""
         return handle_events
 
     def _current_unit(self) -> Unit | None:
@@ -127,9 +127,9 @@ class SerialProcessing(Processing):
 
     @override
     def around(self, handle_events: EventHandler) -> EventHandler:
-        return self
+        return self.handle
 
-    def __call__(self, events: list[object]) -> object:
+    def handle(self, events: list[object]) -> object:
         """Handle a batch; return the outputs (None for a consumer), or an awaitable of them."""
         unit = self._unit
         unit.start(as_messages(events) if unit.handler.is_acknowledged else events)
@@ -252,9 +252,9 @@ class ConcurrentProcessing(Processing):
 
     @override
     def around(self, handle_events: EventHandler) -> EventHandler:
-        return self
+        return self.handle
 
-    def __call__(self, events: list[object]) -> object:
+    def handle(self, events: list[object]) -> object:
         """Return a coroutine that handles a batch, and all that arrive meanwhile, and emits their outputs."""
         self._cancelled = None
         self._is_alone = False
