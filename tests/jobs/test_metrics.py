@@ -61,3 +61,13 @@ def test_a_clock_that_was_set_back_makes_no_wait_below_0() -> None:
     clock.move(-2 * 365 * 86_400)
     telemetry.execute(JOB_START, {"count": 1}, {"queue": "default", "jobs": [a_job(1)]})
     assert list(metrics.families)[2].tallies["default",].sum == 0
+
+
+def test_a_job_that_was_put_back_before_it_began_counts_under_its_worker_without_a_duration() -> None:
+    telemetry = Telemetry()
+    metrics = metrics_of(MovedClock(), telemetry)
+    ended = [EndedAttempt(a_job(1, worker=workers.double.name), AttemptReleased(), None)]
+    telemetry.execute(JOB_STOP, {"count": 1}, {"queue": "default", "attempts": ended})
+    finished, duration, _ = metrics.families
+    assert finished.samples["default", workers.double.name, "returned"] == 1
+    assert sum(duration.tallies["default", workers.double.name].counts()) == 0
