@@ -25,6 +25,17 @@ GROUP_LIMIT: Final = 1000
 """Calls in one transaction at most, so that the first of many does not wait for ever."""
 
 
+class CommitUnknown(HeadraceError):
+    """A connection was lost during a commit: the change may be there or not."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        super().__init__(
+            f"the connection to the database {database} was lost during a commit, which may have happened: "
+            "look whether the change is there before you repeat it"
+        )
+
+
 @dataclass(slots=True, eq=False)
 class QueuedCall(Generic[R]):
     """One call, and the future of its result: on an event loop, or for a thread."""

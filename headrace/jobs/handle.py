@@ -1,6 +1,5 @@
 """`Handle` of an enqueued job, and `Enqueues`, the service that a worker needs."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -29,8 +28,8 @@ class Enqueues(Protocol):
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """Insert jobs as `insert` does, and block: for any thread but the loop's, or without a loop."""
 
-    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs through the user's own connection to the store's file; the user commits."""
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs through the user's own connection to the store's database; the user commits."""
 
     async def get(self, job_id: int) -> Job | None:
         """Return a job, or None when there is none of that id."""

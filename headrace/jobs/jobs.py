@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
@@ -273,8 +272,8 @@ class Jobs:
             self._on_loop(partial(self._advancer.changed, groups))
         return aligned(prepared, inserted)
 
-    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Insert jobs through the user's own connection to the store's file; the user commits."""
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Insert jobs through the user's own connection to the store's database; the user commits."""
         if self.stand_in is not None:
             return self.stand_in.insert_in(connection, jobs)
         prepared = self.enqueue_pipeline.prepared(jobs)

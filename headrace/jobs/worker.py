@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -200,11 +199,12 @@ class Worker(Generic[P, R_co, T_co]):
         service, jobs = self.binding.bound(), self._all_new(calls)
         return self._handles(service, service.insert_sync(jobs) if jobs else [])
 
-    def enqueue_in(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
-        """Keep the call in the user's own transaction on the store's file; the job exists once the user commits.
+    def enqueue_in(self, connection: object, /, *args: P.args, **kwargs: P.kwargs) -> Handle[T_co]:
+        """Keep the call in the user's own transaction on the store's database; the job exists once the user commits.
 
-        A unique job is compared with committed jobs, too. Call it in the thread of the connection. Raises
-        `BadTransaction` for a connection that commits by itself, or to another file.
+        The connection is one of sqlite3 or psycopg, as the store's. A unique job is compared with committed jobs, too.
+        Call it in the thread of the connection. Raises `BadTransaction` for a connection that commits by itself, or to
+        another database.
         """
         service, job = self.binding.bound(), self.new(*args, **kwargs)
         return self._handle(service, service.insert_in(connection, [job])[0])

@@ -1,6 +1,5 @@
 """A service that takes in new jobs and keeps them in a list, for tests of workers that need no store."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -15,7 +14,7 @@ class ListService:
 
     def __init__(self, *, dropped: Sequence[str] = (), results: Mapping[int, object] | None = None) -> None:
         self.jobs: list[NewJob] = []
-        self.connections: list[sqlite3.Connection] = []
+        self.connections: list[object] = []
         self._dropped = dropped
         self._results = results or {}
 
@@ -28,7 +27,7 @@ class ListService:
     def insert_sync(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         return [self._insert(job) for job in jobs]
 
-    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         with user_transaction(connection, jobs[0].worker):
             self.connections.append(connection)
             return self.insert_sync(jobs)

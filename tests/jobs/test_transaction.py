@@ -21,7 +21,7 @@ class FileService(ListService):
         super().__init__()
         self._store = SqliteStore("jobs.db", now=self.now)
 
-    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         return [*self._store.insert_in(connection, jobs)]
 
 
@@ -101,7 +101,7 @@ def test_a_connection_that_commits_by_itself_is_refused_until_it_begins(service:
 
 def test_an_object_that_is_no_connection_is_refused(service: FileService) -> None:
     with pytest.raises(BadTransaction, match="it is a str: connect by sqlite3 to the store's file"):
-        build.enqueue_in("jobs.db", 7)  # type: ignore[arg-type] # the mistake of this test
+        build.enqueue_in("jobs.db", 7)
 
 
 def test_a_connection_to_another_file_is_refused(service: FileService, tmp_path: Path) -> None:

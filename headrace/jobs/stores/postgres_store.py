@@ -4,18 +4,21 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from itertools import islice
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from typing_extensions import override
 
 from headrace.clock import utc_now
 from headrace.database.heartbeat import HEARTBEAT_SECONDS
 from headrace.database.queries import sql_condition, sql_text
+from headrace.database.threads import CommitUnknown
 from headrace.database.urls import is_postgres_url, shown
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadStore, BadTransaction, NewerSchema, NotJson, OlderOban
@@ -25,9 +28,9 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sql.dialect import INSERT_COLUMNS, Body, Dialect, R, Row, finish
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, warn_of_large_args
 from headrace.jobs.stores.sql.sql_store import SqlStore
-from headrace.jobs.stores.store import LeaseOwner
+from headrace.jobs.stores.store import LeaseOwner, Listeners, available_of
 from headrace.jobs.stores.transitions import texts_of, tidy, to_json, urgency
-from headrace.jobs.wire.oban import decode_notification, to_job, to_time
+from headrace.jobs.wire.oban import decode_notification, encode_notification, to_job, to_time
 
 if TYPE_CHECKING:
     from headrace.database.postgres import PostgresReader, PostgresWriter
@@ -212,8 +215,7 @@ class PostgresDialect(Dialect[PostgresSession]):
 
     @override
     async def insert(self, session: PostgresSession, rows: Sequence[Row]) -> list[Inserted]:
-        columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in INSERT_COLUMNS]
-        return [Inserted(row[0]) for row in await session.rows(query("insert"), *columns)]
+        return await insert_rows(session, rows)
 
     @override
     def insert_alike(self, jobs: Sequence[NewJob], now: datetime) -> Body[PostgresSession, list[Inserted]] | None:
@@ -256,7 +258,32 @@ class PostgresDialect(Dialect[PostgresSession]):
         return json.loads(value) if isinstance(value, str) else value
 
 
+class _Inserting:
+    """Plain inserts, which the writer merges."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+
+    def __call__(self, cursor: RawCursor) -> list[Inserted]:
+        return finish(insert_rows(PostgresSession(cursor), self.rows))
+
+    def run_all(self, cursor: RawCursor, works: "Sequence[_Inserting]") -> list[list[Inserted]]:
+        inserted = iter(_Inserting([row for work in works for row in work.rows])(cursor))
+        return [list(islice(inserted, len(work.rows))) for work in works]
+
+
+async def insert_rows(session: PostgresSession, rows: Sequence[Row]) -> list[Inserted]:
+    """Insert rows by one statement, whose text is the same for any number of them."""
+    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in INSERT_COLUMNS]
+    return [Inserted(row[0]) for row in await session.rows(query("insert"), *columns)]
+
+
 def _work(body: Body[PostgresSession, R]) -> Callable[[RawCursor], R]:
+    """Return the work of a body; that of a plain insert may be merged."""
+    if isinstance(body, partial) and isinstance(body.func, MethodType) and body.func.__func__ is PostgresDialect.insert:
+        return cast("Callable[[RawCursor], R]", _Inserting(body.keywords["rows"]))
     return lambda cursor: finish(body(PostgresSession(cursor)))
 
 
@@ -316,6 +343,34 @@ def _shifted(name: str, by: int) -> str:
     return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + by}", text)
 
 
+class _NotifyingListeners(Listeners):
+    """Listeners of this OS process; others hear by NOTIFY of jobs that are available again."""
+
+    def __init__(self, dialect: Dialect[PostgresSession]) -> None:
+        super().__init__()
+        self._dialect = dialect
+
+    @override
+    def inserted(self, jobs: Iterable[NewJob]) -> None:
+        self.available_here(available_of(jobs))  # the transaction of the insert has notified the others
+
+    @override
+    def available(self, queues: Iterable[str]) -> None:
+        names = list(dict.fromkeys(queues))
+        self.available_here(names)
+        if names:
+            self._dialect.post(partial(_notify, queues=names))
+
+    def available_here(self, queues: Iterable[str]) -> None:
+        """Call the listeners of this OS process."""
+        super().available(queues)
+
+
+async def _notify(session: PostgresSession, queues: Sequence[str]) -> None:
+    for queue in queues:
+        await session.rows(query("notify"), "insert", encode_notification({"queue": queue}))
+
+
 class PostgresStore(SqlStore[PostgresSession]):
     """A store in a PostgreSQL database, for many machines, and for Oban beside them.
 
@@ -325,7 +380,7 @@ class PostgresStore(SqlStore[PostgresSession]):
     """
 
     change_seconds: float | None = 0.01
-    """Notifications are noticed so late at most; without them changes are looked for every POLL_SECONDS."""
+    """Ends of jobs elsewhere are noticed so late at most; without them changes are looked for every POLL_SECONDS."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime] = utc_now) -> None:
         from headrace.database.postgres import PostgresListener, PostgresReader, PostgresWriter  # noqa: PLC0415 - an optional driver
@@ -336,7 +391,10 @@ class PostgresStore(SqlStore[PostgresSession]):
         self._listener = PostgresListener(url, ("oban_insert", "headrace_ended"), self._heard)
         self._has_ended = True
         self._checked_at = 0.0
+        self._unknown: dict[str, tuple[datetime, datetime]] = {}
+        """By the uuid of a lease owner: when its claim began and ended whose commit is unknown."""
         super().__init__(PostgresDialect(self.writer, self._reader), now=now)
+        self._listeners = self._notifying = _NotifyingListeners(self._dialect)
         self.writer.every(HEARTBEAT_SECONDS, _work(self._owners.heartbeat))
 
     @override
@@ -374,6 +432,24 @@ class PostgresStore(SqlStore[PostgresSession]):
         await self.writer.aclose()
 
     @override
+    async def claim(self, owner: LeaseOwner, count: int) -> list[Job]:
+        unknown = self._unknown.get(owner.uuid)
+        if unknown is not None:
+            await self._change("forget_claim", owner.queue, [owner.node, owner.uuid], *unknown)
+            del self._unknown[owner.uuid]
+        began = self.now()
+        try:
+            return await super().claim(owner, count)
+        except CommitUnknown:
+            self._unknown[owner.uuid] = (began, self.now())
+            raise
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether notifications of other OS processes arrive."""
+        return self._listener.is_listening
+
+    @override
     def has_changed(self) -> bool:
         now = time.monotonic()
         has_changed = self._has_ended or now - self._checked_at >= POLL_SECONDS
@@ -388,7 +464,7 @@ class PostgresStore(SqlStore[PostgresSession]):
             return
         queue = decode_notification(payload).get("queue")
         if isinstance(queue, str):
-            self._listeners.available([queue])
+            self._notifying.available_here([queue])
 
 
 def make(url: str) -> PostgresStore:

@@ -1,6 +1,6 @@
 """The six roles of a job store, `JobStore`, which has them all, and stores by URL."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import entry_points
@@ -279,6 +279,13 @@ class QueueControls(Protocol):
         """Restore the settings of the config."""
 
 
+def available_of(jobs: Iterable[NewJob]) -> Iterator[str]:
+    """Yield the queues of the jobs that an insert makes available."""
+    for job in jobs:
+        if job.state == "available" or (job.state is None and job.scheduled_at is None):
+            yield job.queue
+
+
 class Listeners:
     """The functions that a store calls with the queue whenever it makes jobs available, in the thread that did so."""
 
@@ -292,9 +299,7 @@ class Listeners:
 
     def inserted(self, jobs: Iterable[NewJob]) -> None:
         """Call them for jobs that were inserted as available."""
-        self.available(
-            job.queue for job in jobs if job.state == "available" or (job.state is None and job.scheduled_at is None)
-        )
+        self.available(available_of(jobs))
 
     def available(self, queues: Iterable[str]) -> None:
         """Call them once for each queue."""

@@ -52,7 +52,9 @@ class TestedJobs(Jobs):
         return inserted
 
     @override
-    def insert_in(self, connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+    def insert_in(self, connection: object, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        if not isinstance(connection, sqlite3.Connection):
+            return super().insert_sync(jobs)
         with user_transaction(connection, jobs[0].worker):
             return super().insert_sync(jobs)
 
