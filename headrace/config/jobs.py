@@ -68,7 +68,7 @@ class JobsService:
             return await self.jobs.is_idle()
         except HeadraceError as error:
             if not self._has_logged:
-                LOG.error("the store cannot be asked whether any job is left, and is asked again: %s", error)
+                LOG.error("the store cannot tell whether any job is left, and is read again: %s", error)
             self._has_logged = True
             return False
 
@@ -84,7 +84,7 @@ class JobsService:
             try:
                 await self.jobs.close()
             except HeadraceError as error:
-                LOG.error("the jobs could not be closed in good order: %s", error)
+                LOG.error("the jobs could not be closed properly: %s", error)
                 self.failure = error
             self._is_open = False
 

@@ -20,16 +20,12 @@ MODE: Final = "headrace_jobs_mode"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ini options of a project."""
     parser.addini(MODULES, "modules whose workers tests enqueue to, and run", type="args", default=[])
-    parser.addini(
-        MODE, "what is done with enqueued jobs: manual keeps them, inline runs them at once", default="manual"
-    )
+    parser.addini(MODE, "how enqueued jobs run: manual keeps them, inline runs them at once", default="manual")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    line = (
-        f"{MARKER}(mode=, modules=, workers=, settings=): of whom the fixture {MARKER} has jobs, and how it runs them"
-    )
+    line = f"{MARKER}(mode=, modules=, workers=, settings=): the workers of the fixture {MARKER}, and how jobs run"
     config.addinivalue_line("markers", line)
 
 

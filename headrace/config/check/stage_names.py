@@ -50,7 +50,7 @@ def name_problems(
     for stage in stages:
         if stage.name in made:
             other, why = made[stage.name]
-            message = f"{other.name} has a stage of this name made, {why}: give one of the two another name"
+            message = f"{other.name} creates a stage of this name, {why}: give one of the two another name"
             yield locations[stage.name].name, Problem("duplicate-name", message, stage.name)
     yield from _files(stages, locations)
 

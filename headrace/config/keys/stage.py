@@ -210,7 +210,7 @@ def buffer_problems(
         return
     dispatcher = child(keys_node, "max_bytes")
     if is_partitioned and buffer.kind == "memory" and dispatcher is not None:
-        message = "with partitions events wait in those, and `max_queue` of the dispatcher bounds them: leave it out"
+        message = "with partitions, events wait in those, and `max_queue` of the dispatcher limits them: leave it out"
         yield dispatcher.name, Problem("misplaced-key", message, "max_bytes")
     if kind != "producer_consumer":
         return

@@ -165,7 +165,7 @@ def _number(value: float) -> str:
 
 
 def _next_steps(file: str, url: str | None, *, has_jobs: bool) -> RenderableType:
-    steps = [(f"headrace validate {file}", "what the file describes, or all that is wrong in it")]
+    steps = [(f"headrace validate {file}", "the description of the file, or all findings")]
     if has_jobs:
         steps.append((f"headrace jobs list {file}", "its jobs; more by headrace jobs --help"))
     if url is not None:

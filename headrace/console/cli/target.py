@@ -288,7 +288,7 @@ def _check_store(store: "JobStore", roles: "Sequence[Role]", *, must_have_jobs: 
     from headrace.jobs.errors import BadStore
 
     if not store.is_shared:
-        raise UsageError("--store", "a store in memory is only seen by its own process: name one that is kept")
+        raise UsageError("--store", "only its own process sees a store in memory: name one in a file")
     for role in roles:
         if role not in store.roles:
             raise MissingRole(type(store).__name__, role)

@@ -15,11 +15,11 @@ def findings(stages: str) -> list[Finding]:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("a.kept", "a has a stage of this name made, which writes its buffer"),
-        ("a.buffer", "a has a stage of this name made, which reads its buffer"),
-        ("b.2", "b has a stage of this name made, one of its copies"),
-        ("b.1.errors", "c has a stage of this name made, for the output errors of b"),
-        ("d.late", "c has a stage of this name made, for the output late of d"),
+        ("a.kept", "a creates a stage of this name, which writes its buffer"),
+        ("a.buffer", "a creates a stage of this name, which reads its buffer"),
+        ("b.2", "b creates a stage of this name, one of its copies"),
+        ("b.1.errors", "c creates a stage of this name, for the output errors of b"),
+        ("d.late", "c creates a stage of this name, for the output late of d"),
     ],
 )
 def test_a_stage_that_is_called_as_one_that_is_made_is_told(name: str, why: str) -> None:

@@ -223,7 +223,7 @@ def test_a_tick_waits_while_the_buffer_is_full_and_makes_up_for_nothing() -> Non
         ("a: {type: generate, buffer: {max_bytes: 0B}}", "must be 1 or more"),
         (
             "a: {type: generate, dispatcher: {type: partition, partitions: 2, by: event.n}, buffer: {max_bytes: 1MiB}}",
-            "with partitions events wait in those",
+            "with partitions, events wait in those",
         ),
         *[
             (

@@ -274,7 +274,7 @@ async def enqueue_job(target: Target, options: EnqueueOptions) -> Result:
 
 def inserted_result(inserted: Inserted, **values: object) -> Result:
     """Return the number of an enqueued job, or of the job that it duplicates."""
-    conflict = f"job {inserted.id} is there already, and the same"
+    conflict = f"job {inserted.id} exists already, and is the same"
     sentence = conflict if inserted.is_conflict else f"job {inserted.id} is enqueued"
     document = {"id": inserted.id, "is_conflict": inserted.is_conflict, **values}
     return Result(document, [sentence])

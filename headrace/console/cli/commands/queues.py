@@ -61,7 +61,7 @@ async def scale_queue(target: Target) -> Result:
             await jobs.store.change_queue(name, limit=limit)
         else:
             await jobs.store.forget_queue(name)
-    sentence = f"{name}: {limit} at a time" if rest else f"{name}: as the config says again"
+    sentence = f"{name}: {limit} at a time" if rest else f"{name}: the limit of the config applies again"
     return Result({"queues": [name]}, [sentence])
 
 

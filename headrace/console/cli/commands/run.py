@@ -240,7 +240,7 @@ def _check_stdout(options: RunOptions, config: Config) -> None:
     """Raise `UsageError` when events would be written to stdout beside the JSON document."""
     writing = next(stdout_stages(config), None) if options.as_json else None
     if writing is not None:
-        why = f"the stage {writing} writes events to stdout, where the document would be in their midst"
+        why = f"the stage {writing} writes events to stdout, and the document would stand among them"
         raise UsageError("--json", f"{why}: write it to a file with --json-file FILE")
 
 

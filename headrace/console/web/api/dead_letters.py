@@ -192,7 +192,7 @@ class DeadLetterApi:
         found = await store.find(DeadLetterFilter(ids=frozenset({number}), pipeline=self._topology.name), 1)
         if not found:
             return error_response(
-                404, "there is no dead letter of this number: GET /api/dead-letters lists those that there are"
+                404, "there is no dead letter of this number: GET /api/dead-letters lists the existing ones"
             )
         return JSONResponse(dead_letter_json(found[0], is_whole=True))
 
@@ -205,9 +205,9 @@ class DeadLetterApi:
     async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
         store = self._store
         if store is None:
-            return error_response(404, "the pipeline keeps no dead letters: its config has no key `dead_letters:`")
+            return error_response(404, "the pipeline stores no dead letters: its config has no key `dead_letters:`")
         if self._topology.state not in _OPEN:
-            return error_response(503, "the dead letters are not open: the run has not begun, or is over")
+            return error_response(503, "the dead letters are not open: the run has not started, or has ended")
         try:
             return await answer(store)
         except HeadraceError as error:

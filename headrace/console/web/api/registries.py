@@ -30,7 +30,7 @@ _PATH_PARTS: Final = {
 _REJECTIONS: Final = {
     404: "There is no registry of that name.",
     422: "The worker cannot be called with that key.",
-    503: "The jobs are not open, take in nothing more, or their store cannot be asked.",
+    503: "The jobs are not open, take no new work, or their store fails.",
 }
 
 RegistryWork = Callable[[JobRegistry[..., object], Called], Awaitable[Response]]
@@ -61,8 +61,7 @@ class RegistryApi:
                     200: ResponseSpec("The work was started before.", (Enqueued,)),
                     202: ResponseSpec("The work is enqueued.", (Enqueued,)),
                 },
-                rejections=_REJECTIONS
-                | {422: "The worker cannot be called with that key, or the body says something."},
+                rejections=_REJECTIONS | {422: "The worker cannot be called with that key, or the body is not empty."},
             ),
             Endpoint(
                 name="find_key",
@@ -90,7 +89,7 @@ class RegistryApi:
         if rejection is not None:
             return rejection
         if not self._takes_in():
-            return error_response(503, "the run takes in nothing more: it has not begun, or is about to end")
+            return error_response(503, "the run takes no new work: it has not started, or is about to end")
         return await self._answered(request, self._add)
 
     async def get(self, request: Request) -> Response:
@@ -118,7 +117,7 @@ class RegistryApi:
         except BadArguments as error:
             return error_response(422, str(error))
         except NotBound:
-            return error_response(503, "the jobs are not open: the run has not begun, or is over")
+            return error_response(503, "the jobs are not open: the run has not started, or has ended")
         except HeadraceError as error:
             return error_response(503, self._redactor(str(error)))
 
@@ -128,10 +127,10 @@ async def _body_rejection(request: Request) -> Response | None:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            return error_response(413, "the body says nothing, and is an empty JSON object")
+            return error_response(413, "the body must be an empty JSON object")
     try:
         if body and json.loads(body) != {}:
-            return error_response(422, "the body says nothing, and is an empty JSON object")
+            return error_response(422, "the body must be an empty JSON object")
     except (ValueError, RecursionError):
         return error_response(400, "the body is no JSON")
     return None

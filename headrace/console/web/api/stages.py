@@ -24,7 +24,7 @@ _EXAMPLE: Final = "curl -X POST -H 'content-type: application/json' -d '{}'"
 _CHANGE_EXAMPLE: Final = "curl -X PATCH -H 'content-type: application/json' -d '{\"concurrency\": 4}'"
 
 _PATH_DESCRIPTIONS: Final = {"name": "The stage's name."}
-_NOT_BEGUN: Final = {503: "The run has not begun."}
+_NOT_BEGUN: Final = {503: "The run has not started."}
 _REJECTIONS: Final = {
     400: "A key or a value is wrong.",
     404: "There is no stage of that name.",
@@ -112,7 +112,7 @@ class StageApi:
         await _nothing(request)
         handle = self._running(request)
         if self._topology.state != "running":
-            raise ApiError(409, f"the run is {self._topology.state}, and lets nothing pause")
+            raise ApiError(409, f"the run is {self._topology.state}, so no stage can be paused")
         handle.pause()
         return self._response(request)
 
