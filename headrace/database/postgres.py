@@ -45,7 +45,7 @@ OPTIONS: Final[Mapping[str, int]] = {
 Linux alone waits for 15 minutes, or, for an idle connection, two hours.
 """
 
-PATIENCE_SECONDS: Final = 2.0
+CONNECT_SECONDS: Final = 2.0
 """How long calls wait for a new connection before they fail: a server that restarts is back within that time."""
 
 PAUSES_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -105,7 +105,7 @@ def raw_cursor(connection: object) -> Cursor | None:
     return cursor
 
 
-def transaction_fault(connection: object) -> str | None:
+def transaction_problem(connection: object) -> str | None:
     """Return why no job can be part of the connection's transaction; None when one can."""
     if not isinstance(connection, psycopg.Connection):
         return f"it is a {type(connection).__name__}: hand in a connection of psycopg to the store's database"
@@ -170,7 +170,7 @@ class PostgresThread(DatabaseThread[Cursor]):
         return self._cursor
 
     def _connect(self) -> tuple[Connection, Cursor]:
-        """Try to connect for PATIENCE_SECONDS. Raises PostgresError."""
+        """Try to connect for CONNECT_SECONDS. Raises PostgresError."""
         began = time.monotonic()
         for pause in _pauses():
             try:
@@ -178,7 +178,7 @@ class PostgresThread(DatabaseThread[Cursor]):
                 self._prepare(connection, cursor)
             except psycopg.Error as error:
                 self._down_since = self._down_since or began
-                if self._is_closed or not _may_pass(error) or time.monotonic() - began >= PATIENCE_SECONDS:
+                if self._is_closed or not _may_pass(error) or time.monotonic() - began >= CONNECT_SECONDS:
                     raise self._translated(error) from None  # psycopg's error may show the URL
                 time.sleep(pause)
             else:
@@ -300,15 +300,15 @@ class PostgresReader(PostgresThread):
 class PostgresListener(Forkable):
     """Listens to channels on a connection and a thread of its own, and connects again after a loss.
 
-    `heard` is called in that thread with the channel and the payload; after each LISTEN also with two empty texts,
+    `notified` is called in that thread with the channel and the payload; after each LISTEN also with two empty texts,
     since notifications may have been lost before. A forked child does not listen.
     """
 
-    def __init__(self, url: str, channels: Sequence[str], heard: Callable[[str, str], None]) -> None:
+    def __init__(self, url: str, channels: Sequence[str], notified: Callable[[str, str], None]) -> None:
         """The names of the `channels` get the schema in front of them, as Oban's have."""
         self._url = url
         self._channels = channels
-        self._heard = heard
+        self._notified = notified
         self._is_closed = False
         self.is_listening = False
         self._wakes, self._woken = socket.socketpair()
@@ -358,13 +358,13 @@ class PostgresListener(Forkable):
         for channel in self._channels:
             cursor.execute(f'listen "{schema}.{channel}"'.encode())
         self.is_listening = True
-        self._heard("", "")
+        self._notified("", "")
         while not self._is_closed:
             select.select([connection.fileno(), self._woken.fileno()], [], [])
             connection.pgconn.consume_input()
             while notification := connection.pgconn.notifies():
                 channel = notification.relname.decode().removeprefix(f"{schema}.")
-                self._heard(channel, notification.extra.decode(errors="replace"))
+                self._notified(channel, notification.extra.decode(errors="replace"))
 
 
 def connected(url: str) -> tuple[Connection, Cursor]:

@@ -185,12 +185,12 @@ class PostgresDialect(Dialect[PostgresSession]):
     @override
     @contextmanager
     def in_transaction(self, connection: object, worker: str) -> Iterator[PostgresSession]:
-        from headrace.database.postgres import is_database_error, raw_cursor, transaction_fault, why  # noqa: PLC0415 - an optional driver
+        from headrace.database.postgres import is_database_error, raw_cursor, transaction_problem, why  # noqa: PLC0415 - an optional driver
 
-        fault = transaction_fault(connection)
+        problem = transaction_problem(connection)
         cursor = raw_cursor(connection)
-        if fault is not None or cursor is None:
-            raise BadTransaction(worker, fault or "")
+        if problem is not None or cursor is None:
+            raise BadTransaction(worker, problem or "")
         try:
             with cursor:
                 yield PostgresSession(cursor)
@@ -388,7 +388,7 @@ class PostgresStore(SqlStore[PostgresSession]):
         self.url = url
         self.writer = PostgresWriter(url, opened=partial(prepare, database=shown(url)))
         self._reader = PostgresReader(url)
-        self._listener = PostgresListener(url, ("oban_insert", "headrace_ended"), self._heard)
+        self._listener = PostgresListener(url, ("oban_insert", "headrace_ended"), self._notified)
         self._has_ended = True
         self._checked_at = 0.0
         self._unknown: dict[str, tuple[datetime, datetime]] = {}
@@ -457,7 +457,7 @@ class PostgresStore(SqlStore[PostgresSession]):
             self._has_ended, self._checked_at = False, now
         return has_changed
 
-    def _heard(self, channel: str, payload: str) -> None:
+    def _notified(self, channel: str, payload: str) -> None:
         """Handle a notification, in the listener's thread."""
         if channel != "oban_insert":
             self._has_ended = True
