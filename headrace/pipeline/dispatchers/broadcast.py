@@ -2,10 +2,10 @@
 
 from typing_extensions import override
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
+from headrace.pipeline.dispatchers.dispatcher import Delivery, LineDispatcher, S
 
 
-class BroadcastDispatcher(Dispatcher[S]):
+class BroadcastDispatcher(LineDispatcher[S]):
     """Delivers as many events as all subscribers have asked for: the one that asks for the fewest limits all others.
 
     The `selector` of a subscriber is called with each event. An event that it refuses is not delivered and uses no
@@ -14,33 +14,11 @@ class BroadcastDispatcher(Dispatcher[S]):
     """
 
     can_redeliver = False
-    is_plain_with_one = True
-
-    __slots__ = ("_subscribers",)
-
-    def __init__(self) -> None:
-        self._subscribers: list[S] = []
-
-    @override
-    def option_error(self, options: SubscribeOptions) -> str | None:
-        return unsupported_option(options, "selector")
-
-    @override
-    def subscribed(self, subscriber: S) -> None:
-        self._subscribers.append(subscriber)
-
-    @override
-    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        self._subscribers.remove(subscriber)
-        return unbegun
-
-    @override
-    def asked(self, subscriber: S, demand: int) -> None:
-        subscriber.pending += demand
+    supported_options = ("selector",)
 
     @override
     def unmet(self) -> int:
-        return min((subscriber.pending for subscriber in self._subscribers), default=0)
+        return min((subscriber.pending for subscriber in self._line), default=0)
 
     @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
@@ -56,7 +34,7 @@ class BroadcastDispatcher(Dispatcher[S]):
         if not used:
             return [], 0
         deliveries: list[Delivery[S]] = []
-        for subscriber in self._subscribers:
+        for subscriber in self._line:
             selector = subscriber.selector
             portion = events[:used] if selector is None else [event for event in events[:used] if selector(event)]
             subscriber.pending -= len(portion)

@@ -5,14 +5,7 @@ from random import Random
 
 from typing_extensions import override
 
-from headrace.pipeline.dispatchers.dispatcher import (
-    Delivery,
-    Dispatcher,
-    S,
-    SubscribeOptions,
-    Subscriber,
-    unsupported_option,
-)
+from headrace.pipeline.dispatchers.dispatcher import Delivery, LineDispatcher, S, Subscriber
 
 
 def _least(subscriber: Subscriber) -> int:
@@ -20,7 +13,7 @@ def _least(subscriber: Subscriber) -> int:
     return -subscriber.pending
 
 
-class DemandDispatcher(Dispatcher[S]):
+class DemandDispatcher(LineDispatcher[S]):
     """Fills the subscriber with the highest demand first, then the next; ties in order of arrival.
 
     When a subscriber leaves, its demand is removed, so that buffered events reach the next one at once (GenStage's bug
@@ -28,23 +21,13 @@ class DemandDispatcher(Dispatcher[S]):
     all begin with the same consumer; `random` is the generator for that, a new one by default.
     """
 
-    is_plain_with_one = True
-
-    __slots__ = ("_order", "_shuffle")
+    __slots__ = ("_shuffle",)
 
     def __init__(self, *, shuffle_demands_on_first_dispatch: bool = False, random: Random | None = None) -> None:
-        self._order: list[S] = []
+        super().__init__()
         self._shuffle: Random | None = None
         if shuffle_demands_on_first_dispatch:
             self._shuffle = Random() if random is None else random  # noqa: S311 - it spreads load, and protects nothing
-
-    @override
-    def option_error(self, options: SubscribeOptions) -> str | None:
-        return unsupported_option(options)
-
-    @override
-    def subscribed(self, subscriber: S) -> None:
-        self._order.append(subscriber)
 
     @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
@@ -58,21 +41,17 @@ class DemandDispatcher(Dispatcher[S]):
         self._insert(subscriber)
 
     @override
-    def unmet(self) -> int:
-        return sum(subscriber.pending for subscriber in self._order)
-
-    @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
         if self._shuffle is not None and events:
-            self._shuffle.shuffle(self._order)
-            self._order.sort(key=lambda subscriber: subscriber.pending, reverse=True)
+            self._shuffle.shuffle(self._line)
+            self._line.sort(key=lambda subscriber: subscriber.pending, reverse=True)
             self._shuffle = None
-        if self._order and self._order[0].pending <= 0:
-            self._order.sort(key=_least)  # a subclass may have raised, and demand was restored then
+        if self._line and self._line[0].pending <= 0:
+            self._line.sort(key=_least)  # a subclass may have raised, and demand was restored then
         deliveries: list[Delivery[S]] = []
         used, total = 0, len(events)
-        while used < total and self._order and self._order[0].pending > 0:
-            subscriber = self._order.pop(0)
+        while used < total and self._line and self._line[0].pending > 0:
+            subscriber = self._line.pop(0)
             portion = events[used : used + subscriber.pending]
             used += len(portion)
             subscriber.pending -= len(portion)
@@ -82,11 +61,11 @@ class DemandDispatcher(Dispatcher[S]):
 
     def _take_out(self, subscriber: S) -> None:
         """Remove a subscriber from the line, where it is among others with the same demand."""
-        position = bisect_left(self._order, -subscriber.pending, key=_least)
-        if position < len(self._order) and self._order[position] is subscriber:
-            del self._order[position]
+        position = bisect_left(self._line, -subscriber.pending, key=_least)
+        if position < len(self._line) and self._line[position] is subscriber:
+            del self._line[position]
         else:
-            self._order.remove(subscriber)
+            self._line.remove(subscriber)
 
     def _insert(self, subscriber: S) -> None:
-        self._order.insert(bisect_right(self._order, -subscriber.pending, key=_least), subscriber)
+        self._line.insert(bisect_right(self._line, -subscriber.pending, key=_least), subscriber)

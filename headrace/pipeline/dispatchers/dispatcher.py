@@ -1,7 +1,9 @@
 """The dispatcher protocol: state and events in, deliveries out. It sends nothing and knows no event loop."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
+
+from typing_extensions import override
 
 UNROUTED: Final = "unrouted"
 """The reason for events that a dispatcher drops by its own rule, because no consumer gets them."""
@@ -140,3 +142,38 @@ def unsupported_option(options: SubscribeOptions, *supported: str) -> str | None
         if is_given and name not in supported:
             return f"{what} means something to {whose} only: leave it out, or change the dispatcher"
     return None
+
+
+class LineDispatcher(Dispatcher[S]):
+    """The base of the dispatchers that keep their subscribers in one line, and hold no events."""
+
+    is_plain_with_one = True
+
+    supported_options: ClassVar[tuple[str, ...]] = ()
+    """The subscribe options that it supports."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self) -> None:
+        self._line: list[S] = []
+
+    @override
+    def option_error(self, options: SubscribeOptions) -> str | None:
+        return unsupported_option(options, *self.supported_options)
+
+    @override
+    def subscribed(self, subscriber: S) -> None:
+        self._line.append(subscriber)
+
+    @override
+    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
+        self._line.remove(subscriber)
+        return unbegun
+
+    @override
+    def asked(self, subscriber: S, demand: int) -> None:
+        subscriber.pending += demand
+
+    @override
+    def unmet(self) -> int:
+        return sum(subscriber.pending for subscriber in self._line)

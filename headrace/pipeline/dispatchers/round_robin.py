@@ -2,43 +2,15 @@
 
 from typing_extensions import override
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
+from headrace.pipeline.dispatchers.dispatcher import Delivery, LineDispatcher, S
 
 
-class RoundRobinDispatcher(Dispatcher[S]):
+class RoundRobinDispatcher(LineDispatcher[S]):
     """Each event goes to the next subscriber in the line that has demand. The next dispatch continues there.
 
     No subscriber with demand is skipped, whatever the others ask for; one without demand loses its turn. While all ask
     for events, their numbers of events differ by at most one.
     """
-
-    is_plain_with_one = True
-
-    __slots__ = ("_line",)
-
-    def __init__(self) -> None:
-        self._line: list[S] = []
-
-    @override
-    def option_error(self, options: SubscribeOptions) -> str | None:
-        return unsupported_option(options)
-
-    @override
-    def subscribed(self, subscriber: S) -> None:
-        self._line.append(subscriber)
-
-    @override
-    def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
-        self._line.remove(subscriber)
-        return unbegun
-
-    @override
-    def asked(self, subscriber: S, demand: int) -> None:
-        subscriber.pending += demand
-
-    @override
-    def unmet(self) -> int:
-        return sum(subscriber.pending for subscriber in self._line)
 
     @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:

@@ -2,10 +2,10 @@
 
 from typing_extensions import override
 
-from headrace.pipeline.dispatchers.dispatcher import Delivery, Dispatcher, S, SubscribeOptions, unsupported_option
+from headrace.pipeline.dispatchers.dispatcher import Delivery, LineDispatcher, S
 
 
-class WeightedDispatcher(Dispatcher[S]):
+class WeightedDispatcher(LineDispatcher[S]):
     """In turn, each subscriber gets `weight` events, or fewer where it has less demand.
 
     A turn may continue with the events of the next dispatch. No subscriber with demand is skipped; one without demand
@@ -13,40 +13,28 @@ class WeightedDispatcher(Dispatcher[S]):
     them.
     """
 
-    is_plain_with_one = True
+    supported_options = ("weight",)
 
-    __slots__ = ("_left", "_line")
+    __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        self._line: list[S] = []
+        super().__init__()
         self._left = 0
         """The events that are left in the turn of the first subscriber."""
 
     @override
-    def option_error(self, options: SubscribeOptions) -> str | None:
-        return unsupported_option(options, "weight")
-
-    @override
     def subscribed(self, subscriber: S) -> None:
-        self._line.append(subscriber)
+        super().subscribed(subscriber)
         if len(self._line) == 1:
             self._left = subscriber.weight
 
     @override
     def cancelled(self, subscriber: S, unbegun: list[object], ingested_at: float) -> list[object]:
         is_its_turn = self._line[0] is subscriber
-        self._line.remove(subscriber)
+        super().cancelled(subscriber, unbegun, ingested_at)
         if is_its_turn and self._line:
             self._left = self._line[0].weight
         return unbegun
-
-    @override
-    def asked(self, subscriber: S, demand: int) -> None:
-        subscriber.pending += demand
-
-    @override
-    def unmet(self) -> int:
-        return sum(subscriber.pending for subscriber in self._line)
 
     @override
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[list[Delivery[S]], int]:
