@@ -352,7 +352,7 @@ class Arguments:
     def _unfit(self, name: str, unfit: CodecError) -> BadArguments:
         """Return the error of a value, without pydantic's own error, which would show the value."""
         if self._is_secret:
-            return self._error(name, "does not fit, and is secret, so that no more is said: check its type")
+            return self._error(name, "does not fit, and is secret, so its value is not shown: check its type")
         path = ".".join((name, *map(str, unfit.path)))
         return self._error(path, f"is {shown(unfit.found)}{unfit.why}")
 

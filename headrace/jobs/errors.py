@@ -237,7 +237,7 @@ class JobDiscarded(JobsError):
     def __init__(self, job_id: int, worker: str, error: str) -> None:
         self.job_id = job_id
         self.error = error
-        super().__init__(f"job {job_id} of worker {worker!r} {self._became}: {error or 'it says no reason'}")
+        super().__init__(f"job {job_id} of worker {worker!r} {self._became}: {error or 'it gave no reason'}")
 
 
 class JobExpired(JobDiscarded):
@@ -359,7 +359,7 @@ class BadUnique(_BadValue):
     """A bad option of a unique job."""
 
     def __init__(self, option: str, found: object, allowed: str) -> None:
-        super().__init__(found, f"{option} of what is unique", allowed)
+        super().__init__(found, f"{option} of a unique job", allowed)
 
 
 class BadWorkflow(_Named):
@@ -430,6 +430,6 @@ class JobNotRun(JobsTestError):
     def __init__(self, job_id: int, worker: str, state: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"job {job_id} of worker {worker!r} is {state}, and would be waited for in vain: "
+            f"job {job_id} of worker {worker!r} is {state}, and no queue will run it: "
             "drain its queue before, or test in the mode inline"
         )

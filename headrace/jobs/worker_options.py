@@ -98,7 +98,7 @@ def variant_of(options: WorkerOptions, keywords: JobOptions) -> WorkerOptions:
     """Return options with other options of jobs. Raises `BadWorker` for an option of the worker itself."""
     for key, value in keywords.items():
         if key not in JobOptions.__optional_keys__:
-            raise BadWorker(options.name, f"{key} is no option of one job: say it where the worker is made")
+            raise BadWorker(options.name, f"{key} is no option of one job: set it where the worker is made")
         _check_option(options.name, key, value)
     return replace(options, **_tidied(keywords))
 
@@ -115,9 +115,9 @@ def _check_function(function: Callable[..., object], known: str) -> None:
     elif function.__name__ == "<lambda>":
         why = "a lambda has no name that a job could be kept under: write a def"
     elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        why = "it yields, and nobody would read that: return a value, or say how far it is by current_job().progress"
+        why = "it is a generator, and its values would be lost: return a value, or report it by current_job().progress"
     elif inspect.iscoroutinefunction(inspect.unwrap(function)) and not inspect.iscoroutinefunction(function):
-        why = "it is a def around an async def, so that nobody would await that: make what wraps it an async def, too"
+        why = "it is a def around an async def, so no code would await that: make the wrapper an async def, too"
     elif next(iter(inspect.signature(function).parameters), None) == "self":
         why = "no object could be kept to call a method on: decorate a function"
     if why is not None:
@@ -128,7 +128,7 @@ def _check_option(known: str, key: str, value: object) -> None:
     rule = _RULES.get(key)
     if rule is None:
         like = get_close_matches(key, _RULES, 1)
-        advice = f"did you mean {like[0]}?" if like else f"it may say {', '.join(_RULES)}"
+        advice = f"did you mean {like[0]}?" if like else f"the options are {', '.join(_RULES)}"
         raise BadWorker(known, f"{key} is no option of a worker: {advice}")
     fits, allowed = rule
     if not fits(value) and not (value is None and key in _MAY_BE_NONE):
@@ -241,7 +241,7 @@ _RULES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
         "a function that takes two: the job, and its error as text",
     ),
     "expires_in_seconds": (_is_seconds, "seconds above 0, or None for never"),
-    "keep_seconds": (_is_seconds, "seconds above 0, or None for what the pruning says"),
+    "keep_seconds": (_is_seconds, "seconds above 0, or None for the retention of the settings"),
     "chain": (
         lambda value: isinstance(value, bool) or is_name(value) or _are_names(value),
         "the name of a parameter, a list of names, or True for all its jobs",

@@ -148,8 +148,8 @@ def test_the_nearest_marker_says_whose_jobs_there_are_and_what_is_done_with_them
 @pytest.mark.parametrize(
     ("marker", "sentence"),
     [
-        ("mod='inline'", "the marker headrace_jobs says mod=: did you mean mode=?"),
-        ("'inline'", "the marker headrace_jobs says 'inline', and not what that is"),
+        ("mod='inline'", "the marker headrace_jobs has the unknown keyword mod=: did you mean mode=?"),
+        ("'inline'", "the marker headrace_jobs has the argument 'inline' without a keyword"),
         (
             "mode='fake', modules=['tests.fakes.shop_workers']",
             "the mode of the jobs of a test is 'fake': say inline or manual",

@@ -114,7 +114,7 @@ class Maintenance:
                 await self._sleep(RENEW_SECONDS)
             for task in tasks:
                 task.cancel()
-        LOG.warning("%s no longer does the maintenance of the jobs: its lease is another one's", self._leader.node)
+        LOG.warning("%s no longer does the maintenance of the jobs: another process has the lease", self._leader.node)
 
     async def _go_on(self, task: PeriodicTask) -> None:
         """Run a periodic task whenever it is due, also after errors: otherwise no job would be staged or rescued.
@@ -139,7 +139,7 @@ class Maintenance:
         try:
             return await self._leader.acquire()
         except HeadraceError as error:
-            LOG.error("%s cannot ask who does the maintenance of the jobs: %s", self._leader.node, error)
+            LOG.error("%s cannot renew or take the lease of the maintenance of the jobs: %s", self._leader.node, error)
             return self._leader.is_leading
 
     async def _resign(self) -> None:

@@ -93,7 +93,7 @@ class ThreadAttempt:
             late(answer, error)
 
 
-_FROM_INSIDE: Final = "nobody cancelled the job itself: a task that its worker awaited was cancelled"
+_FROM_INSIDE: Final = "the job itself was not cancelled: a task that its worker awaited was"
 
 OVERDUE_SECONDS: Final = 5.0
 """How long after its timeout an attempt that still runs is logged."""

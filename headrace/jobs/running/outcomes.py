@@ -74,7 +74,7 @@ def outcome_of_error(
         return AttemptFailed(sound(note), oban_seconds(job.attempt, job.max_attempts, random), cause=error)
     if isinstance(wait, Discard):
         return AttemptFailed(
-            sound(f"{text}\nand its backoff gave it up: {redact(str(wait.reason))}"), None, cause=error
+            sound(f"{text}\nand its backoff discarded the job: {redact(str(wait.reason))}"), None, cause=error
         )
     return AttemptFailed(text, wait, cause=error)
 

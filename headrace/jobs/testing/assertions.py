@@ -64,8 +64,8 @@ class Wanted:
             if key not in JobWants.__optional_keys__:
                 like = get_close_matches(key, JobWants.__optional_keys__, 1)
                 known = ", ".join(sorted(JobWants.__optional_keys__))
-                what = f"{key} is nothing that a test says about a job"
-                raise BadJobsTest(what, f"did you mean {like[0]}?" if like else f"it may say {known}")
+                what = f"{key} is no expectation of a test about a job"
+                raise BadJobsTest(what, f"did you mean {like[0]}?" if like else f"the keys are {known}")
         at = self.wants.get("scheduled_at")
         if at is not None and at.tzinfo is None:
             what = f"the scheduled_at of a test is {at}, which has no time zone"
@@ -141,7 +141,7 @@ def missing(wanted: Wanted, enqueued: Sequence[Kept], others: Sequence[Kept]) ->
         lines += ["nothing is enqueued at all"]
     fitting = [kept for kept in others if not wanted.differences(kept)]
     if fitting:
-        lines += ["these would fit, and are not enqueued any more, for they were run, or called off:"]
+        lines += ["these fit, but are no longer enqueued, because they ran or were cancelled:"]
         lines += [*map(line_of, fitting[:SHOWN]), *_more(fitting)]
     return "\n".join(lines)
 

@@ -39,13 +39,13 @@ def marked_tester(markers: Iterable[tuple[Sequence[object], Mapping[str, object]
 
 def _check(positional: Sequence[object], keywords: Mapping[str, object]) -> None:
     if positional:
-        what = f"{_MARKER} says {positional[0]!r:.100}, and not what that is"
-        raise BadJobsTest(what, f"it may say {', '.join(f'{key}=' for key in _KEYWORDS)}")
+        what = f"{_MARKER} has the argument {positional[0]!r:.100} without a keyword"
+        raise BadJobsTest(what, f"it takes {', '.join(f'{key}=' for key in _KEYWORDS)}")
     for key in keywords:
         if key not in _KEYWORDS:
             like = get_close_matches(key, _KEYWORDS, 1)
-            advice = f"did you mean {like[0]}=?" if like else f"it may say {', '.join(f'{key}=' for key in _KEYWORDS)}"
-            what = f"{_MARKER} says {key}="
+            advice = f"did you mean {like[0]}=?" if like else f"it takes {', '.join(f'{key}=' for key in _KEYWORDS)}"
+            what = f"{_MARKER} has the unknown keyword {key}="
             raise BadJobsTest(what, advice)
 
 

@@ -55,13 +55,13 @@ def test_a_period_ends_to_the_second(seconds: int, period: int) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"fields": frozenset({"arg"})}, "fields of what is unique is 'arg', and must be one of args, meta"),
+        ({"fields": frozenset({"arg"})}, "fields of a unique job is 'arg', and must be one of args, meta"),
         ({"fields": frozenset()}, "at least one of args"),
-        ({"states": frozenset({"done"})}, "states of what is unique is 'done', and must be one of available"),
-        ({"replace": {"scheduled": frozenset({"state"})}}, "replace of what is unique is 'state'"),
+        ({"states": frozenset({"done"})}, "states of a unique job is 'done', and must be one of available"),
+        ({"replace": {"scheduled": frozenset({"state"})}}, "replace of a unique job is 'state'"),
         ({"timestamp": "completed_at"}, "one of inserted_at, scheduled_at"),
         ({"keys": frozenset({"a"}), "fields": frozenset({"worker"})}, "with args or meta"),
-        ({"period_seconds": 0}, "period_seconds of what is unique is 0, and must be above 0"),
+        ({"period_seconds": 0}, "period_seconds of a unique job is 0, and must be above 0"),
     ],
 )
 def test_what_does_not_fit_is_refused_at_once(options: dict[str, object], told: str) -> None:

@@ -127,7 +127,7 @@ def test_a_backoff_may_give_the_job_up() -> None:
     outcome = outcome_of_error(hopeless, a_job(), raised(), never)
     assert isinstance(outcome, AttemptFailed)
     assert outcome.retry_seconds is None
-    assert outcome.error.endswith("ValueError: no\nand its backoff gave it up: hopeless")
+    assert outcome.error.endswith("ValueError: no\nand its backoff discarded the job: hopeless")
 
 
 def test_a_backoff_that_fails_costs_the_job_no_attempt() -> None:
