@@ -122,33 +122,22 @@ class DeadLetterApi:
     async def replay(self, request: Request) -> Response:
         """Request the replay of dead letters: 200 with how many are `changed`."""
 
-        async def change(store: DeadLetterStore) -> int:
-            selection = await _selection(request, ReplayRequest)
-            changed = await store.request_replay(
-                self._of(selection), None if selection.rate is None else selection.rate.per_second
-            )
-            service = self._topology.service(DeadLetterService)
-            if service is not None:
-                service.wake()
+        async def change(store: DeadLetterStore, which: DeadLetterFilter, selection: ReplayRequest) -> int:
+            rate = None if selection.rate is None else selection.rate.per_second
+            changed = await store.request_replay(which, rate)
+            if self._service is not None:
+                self._service.wake()
             return changed
 
-        return await self._answered(lambda store: _changed(change(store)))
+        return await self._changed(request, ReplayRequest, change)
 
     async def cancel(self, request: Request) -> Response:
         """Cancel replays that have not begun: 200 with how many are `changed`."""
-
-        async def change(store: DeadLetterStore) -> int:
-            return await store.cancel_replay(self._of(await _selection(request, DeadLetterSelection)))
-
-        return await self._answered(lambda store: _changed(change(store)))
+        return await self._changed(request, DeadLetterSelection, lambda store, which, _: store.cancel_replay(which))
 
     async def drop(self, request: Request) -> Response:
         """Delete dead letters for good: 200 with how many are `changed`."""
-
-        async def change(store: DeadLetterStore) -> int:
-            return await store.drop(self._of(await _selection(request, DeadLetterSelection)))
-
-        return await self._answered(lambda store: _changed(change(store)))
+        return await self._changed(request, DeadLetterSelection, lambda store, which, _: store.drop(which))
 
     @property
     def has_store(self) -> bool:
@@ -156,9 +145,12 @@ class DeadLetterApi:
         return self._store is not None
 
     @property
+    def _service(self) -> DeadLetterService | None:
+        return self._topology.service(DeadLetterService)
+
+    @property
     def _store(self) -> DeadLetterStore | None:
-        service = self._topology.service(DeadLetterService)
-        return None if service is None else service.store
+        return None if self._service is None else self._service.store
 
     def counts(self) -> DeadLetterCounts | None:
         """Return the counts of the store as of its last write; None without a store."""
@@ -196,11 +188,18 @@ class DeadLetterApi:
             )
         return JSONResponse(dead_letter_json(found[0], is_whole=True))
 
-    def _of(self, selection: DeadLetterSelection) -> DeadLetterFilter:
-        """Return the filter of a change."""
-        return DeadLetterFilter(
-            selection.ids, self._topology.name, selection.stages, selection.errors, _ago(selection.older)
-        )
+    async def _changed(
+        self, request: Request, model: type[W], change: Callable[[DeadLetterStore, DeadLetterFilter, W], Awaitable[int]]
+    ) -> Response:
+        """Change the dead letters that the body of a request selects."""
+
+        async def answer(store: DeadLetterStore) -> Response:
+            found = await _selection(request, model)
+            name, before = self._topology.name, _ago(found.older)
+            which = DeadLetterFilter(found.ids, name, found.stages, found.errors, before)
+            return JSONResponse({"changed": await change(store, which, found)})
+
+        return await self._answered(answer)
 
     async def _answered(self, answer: Callable[[DeadLetterStore], Awaitable[Response]]) -> Response:
         store = self._store
@@ -232,10 +231,6 @@ def _change(
         answers={200: ResponseSpec("The count of changed letters.", (ChangedModel,))},
         rejections=_REJECTIONS | _BAD_VALUES,
     )
-
-
-async def _changed(change: Awaitable[int]) -> Response:
-    return JSONResponse({"changed": await change})
 
 
 async def _selection(request: Request, model: type[W]) -> W:

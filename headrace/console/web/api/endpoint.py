@@ -211,7 +211,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[OpenApiSchema]:
 
 
 def _responses(endpoint: Endpoint) -> OpenApiSchema:
-    """Return each response by its status: the declared ones, those to a wrong body, and those of the access check."""
+    """Return each response by its status: declared ones, rejections of wrong bodies and of the access check."""
     responses: dict[int, tuple[list[str], OpenApiSchema]] = {}
 
     def add(status: int, why: str, content: OpenApiSchema) -> None:
