@@ -21,7 +21,7 @@ OnExhausted = Callable[[Job, str], Awaitable[object] | object]
 
 _NO_TIMEOUT: Final = (
     "its timeout_seconds cannot end a def in a thread: take the job, job: RunningJob, and return once it is_cancelled, "
-    "say executor='subprocess', or write an async def"
+    "set executor='subprocess', or write an async def"
 )
 
 RECORD_LIMIT_BYTES: Final = 64 * 1024
@@ -139,9 +139,9 @@ def _check_executor(function: Callable[..., object], known: str, options: Worker
     is_async = inspect.iscoroutinefunction(function)
     why = None
     if is_async and options.executor == "thread":
-        why = "an async def runs on the loop: leave executor out, or say subprocess"
+        why = "an async def runs on the loop: leave executor out, or set it to subprocess"
     elif options.executor == "inline" and not is_async and options.timeout_seconds is not None:
-        why = "a def that runs on the loop cannot be ended in time: take timeout_seconds away, or say executor='thread'"
+        why = "a def that runs on the loop cannot be ended in time: take timeout_seconds away, or set executor='thread'"
     elif options.executor == "subprocess" and "<locals>" in function.__qualname__:
         why = "no other OS process can import a function inside a function: move it to its module"
     if why is not None:
@@ -162,7 +162,7 @@ def _check_chain(function: Callable[..., object], known: str, options: WorkerOpt
     for key in options.chain or ():
         if options.encrypted:
             why = (
-                f"a chain by {key!r} would tell which of its encrypted args are equal: say chain=True, or take it away"
+                f"a chain by {key!r} would show which of its encrypted args are equal: set chain=True, or leave it out"
             )
         elif key not in parameters:
             why = f"its chain is by {key!r}, which is no parameter of it: {did_you_mean(key, parameters)}"

@@ -152,7 +152,7 @@ def test_the_nearest_marker_says_whose_jobs_there_are_and_what_is_done_with_them
         ("'inline'", "the marker headrace_jobs has the argument 'inline' without a keyword"),
         (
             "mode='fake', modules=['tests.fakes.shop_workers']",
-            "the mode of the jobs of a test is 'fake': say inline or manual",
+            "the mode of the jobs of a test is 'fake': use inline or manual",
         ),
         ("modules='shop'", "the marker headrace_jobs has the modules 'shop': hand in a list"),
         ("workers=['shop.send']", "the marker headrace_jobs has 'shop.send' among its workers"),

@@ -127,7 +127,7 @@ async def test_the_chain_of_a_worker_names_parameters() -> None:
         @worker(chain="custmer")
         async def one(customer: str) -> None: ...
 
-    with pytest.raises(BadWorker, match="would tell which of its encrypted args are equal"):
+    with pytest.raises(BadWorker, match="would show which of its encrypted args are equal"):
 
         @worker(chain="customer", encrypted=True)
         async def two(customer: str) -> None: ...

@@ -292,7 +292,7 @@ async def _run_in_process(processes: ProcessExecutor, worker: AnyWorker, job: Jo
 def _name_overdue(worker: AnyWorker, running: RunningJob) -> None:
     """Log an attempt that continues after its timeout."""
     if worker.options.executor == "thread":
-        why = "a thread cannot be ended: have it ask current_job().is_cancelled, or say executor='subprocess'"
+        why = "a thread cannot be ended: have it ask current_job().is_cancelled, or set executor='subprocess'"
     else:
         why = "it goes on after the CancelledError that was raised in it: let that pass"
     text = "job %d of worker %r still runs %g s after its timeout_seconds of %g, and keeps its slot: %s"

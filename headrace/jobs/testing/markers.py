@@ -62,7 +62,7 @@ def _catalogue(options: Mapping[str, object]) -> WorkerCatalogue:
     if not modules and not workers:
         what = "no worker is listed whose jobs the test could have"
         raise BadJobsTest(
-            what, "set headrace_jobs_modules in pytest's settings, or say modules= or workers= in the marker"
+            what, "set headrace_jobs_modules in pytest's settings, or use modules= or workers= in the marker"
         )
     return WorkerCatalogue([*WorkerCatalogue.of_modules(cast("list[str]", modules)), *cast("list[AnyWorker]", workers)])
 

@@ -90,7 +90,7 @@ class JobsTester:
         """The jobs use the middleware and the cipher of `settings`. Raises `BadJobsTest`."""
         if mode not in get_args(TesterMode):
             what = f"the mode of the jobs of a test is {mode!r}"
-            raise BadJobsTest(what, "say inline or manual")
+            raise BadJobsTest(what, "use inline or manual")
         self.mode: TesterMode = mode
         self.clock = JobsClock() if clock is None else clock
         self.store = MemoryStore(now=self.clock)

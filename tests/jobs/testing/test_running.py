@@ -30,7 +30,7 @@ def test_the_workers_are_handed_back_when_the_test_is_over() -> None:
 
 
 def test_a_mode_that_is_none_is_refused() -> None:
-    with pytest.raises(BadJobsTest, match="the mode of the jobs of a test is 'fake': say inline or manual"):
+    with pytest.raises(BadJobsTest, match="the mode of the jobs of a test is 'fake': use inline or manual"):
         JobsTester(WorkerCatalogue([order]), "fake")  # type: ignore[arg-type] # that is what is refused
 
 
