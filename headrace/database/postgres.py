@@ -311,7 +311,8 @@ class PostgresListener(Forkable):
         self._notified = notified
         self._is_closed = False
         self.is_listening = False
-        self._wakes, self._woken = socket.socketpair()
+        self._sockets: tuple[socket.socket, socket.socket] | None = None
+        """A byte sent to the first wakes the thread, which waits for the second, too."""
         self._inherited: list[object] = []
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._serve, name=f"headrace listens {shown(url)}", daemon=True)
@@ -319,6 +320,7 @@ class PostgresListener(Forkable):
     def start(self) -> None:
         """Begin to listen, without waiting for the connection."""
         add_fork_hooks(self)
+        self._sockets = socket.socketpair()
         self._thread.start()
 
     @override
@@ -328,30 +330,32 @@ class PostgresListener(Forkable):
 
     def close(self) -> None:
         """End the thread and close its connection."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._wakes.send(b"x")
-            if self._thread.ident is not None:
-                self._thread.join()
-        self._wakes.close()
-        self._woken.close()
+        if self._sockets is None or self._is_closed:
+            return
+        self._is_closed = True
+        self._sockets[0].send(b"x")
+        self._thread.join()
+        for one in self._sockets:
+            one.close()
 
     def _serve(self) -> None:
+        assert self._sockets is not None  # noqa: S101 - `start` made them
+        woken = self._sockets[1]
         pauses = _pauses()
         while not self._is_closed:
             try:
                 self._connection, cursor = connected(self._url)
                 try:
-                    self._listen(self._connection, cursor)
+                    self._listen(self._connection, cursor, woken)
                     pauses = _pauses()
                 finally:
                     self.is_listening = False
                     self._connection.close()
             except (psycopg.Error, OSError) as error:
                 LOG.debug("the database %s cannot be listened to: %s", shown(self._url), why(error))
-                select.select([self._woken], [], [], next(pauses))
+                select.select([woken], [], [], next(pauses))
 
-    def _listen(self, connection: Connection, cursor: Cursor) -> None:
+    def _listen(self, connection: Connection, cursor: Cursor, woken: socket.socket) -> None:
         """Listen until closed. Raises psycopg.Error when the connection is lost."""
         cursor.execute(b"select current_schema()")
         ((schema,),) = cursor.fetchall()
@@ -360,7 +364,7 @@ class PostgresListener(Forkable):
         self.is_listening = True
         self._notified("", "")
         while not self._is_closed:
-            select.select([connection.fileno(), self._woken.fileno()], [], [])
+            select.select([connection.fileno(), woken.fileno()], [], [])
             connection.pgconn.consume_input()
             while notification := connection.pgconn.notifies():
                 channel = notification.relname.decode().removeprefix(f"{schema}.")

@@ -1,7 +1,7 @@
 """An OS process that inserts jobs, claims and ends them, and writes down what it was told; to be killed at any moment.
 
-Run as a program: `job_child.py FILE NOTES COUNT`. It inserts COUNT jobs beside what it works off; with 0 it goes on
-until nothing is left to be done by anybody, then ends by itself.
+Run as a program: `job_child.py STORE NOTES COUNT`, the store a file or a URL of PostgreSQL. It inserts COUNT jobs
+beside what it works off; with 0 it goes on until nothing is left to be done by anybody, then ends by itself.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from headrace.jobs.job import INCOMPLETE, AttemptCompleted, JobAck, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
+from headrace.jobs.stores import postgres_store as postgres
 from headrace.jobs.stores import sqlite_store as sqlite
-from headrace.jobs.stores.store import LeaseOwner
+from headrace.jobs.stores.store import JobStore, LeaseOwner
 
 BEAT_SECONDS = 0.2
 
@@ -21,8 +22,10 @@ class Child:
     """Notes, in a file that only it writes: I what was inserted, S what begins, E what has ended for good."""
 
     def __init__(self, path: str, notes: str) -> None:
-        vars(sqlite)["HEARTBEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
-        self.store = sqlite.SqliteStore(path)
+        for module in (postgres, sqlite):
+            vars(module)["HEARTBEAT_SECONDS"] = BEAT_SECONDS  # with beats of 3 s a test would take minutes
+        is_url = path.startswith("postgresql:")
+        self.store: JobStore = postgres.PostgresStore(path) if is_url else sqlite.SqliteStore(path)
         self.owner = LeaseOwner("child", uuid4().hex, "default")
         self.notes = os.open(notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 

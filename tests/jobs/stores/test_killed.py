@@ -1,10 +1,13 @@
-"""OS processes that share a file of jobs are killed at random moments: nothing that was promised is lost."""
+"""OS processes that share a store of jobs are killed at random moments: nothing that was promised is lost."""
 
 import random
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import psycopg
+import pytest
 
 from tests.fakes.elixir_rows import raw
 from tests.fakes.os_processes import lives_on
@@ -18,15 +21,15 @@ AT_ONCE = 3
 class Family:
     """The children that run, and all the notes of those that did."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "jobs.db"
+    def __init__(self, store: str, folder: Path) -> None:
+        self.store = store
         self.folder = folder
         self.notes: list[Path] = []
         self.children: list[subprocess.Popen[bytes]] = []
 
     def start(self, count: int) -> subprocess.Popen[bytes]:
         self.notes.append(self.folder / f"{len(self.notes)}.notes")
-        command = [sys.executable, "-P", str(PROGRAM), str(self.path), str(self.notes[-1]), str(count)]
+        command = [sys.executable, "-P", str(PROGRAM), self.store, str(self.notes[-1]), str(count)]
         child = subprocess.Popen(command, stderr=subprocess.PIPE)
         self.children.append(child)
         return child
@@ -53,8 +56,20 @@ def _until_at_work(family: Family, before: int) -> None:
         assert all(lives_on(child, 0.005) for child in family.children), family.children[0].stderr
 
 
-def test_what_was_inserted_runs_to_its_end_and_again_only_after_a_crash(tmp_path: Path) -> None:
-    chance, family = random.Random(7), Family(tmp_path)
+def _rows(store: str) -> list[tuple[object, ...]]:
+    """Return the id, the state, the crashes and the errors of each job."""
+    if not store.startswith("postgresql:"):
+        return raw(Path(store), "select id, state, json_extract(meta, '$.crashes'), errors from oban_jobs")
+    with psycopg.connect(store) as connection:
+        return list(connection.execute("select id, state::text, meta ->> 'crashes', errors::text from oban_jobs"))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_what_was_inserted_runs_to_its_end_and_again_only_after_a_crash(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    store = str(tmp_path / "jobs.db") if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    chance, family = random.Random(7), Family(store, tmp_path)
     try:
         for _ in range(AT_ONCE):
             family.start(100_000)
@@ -71,8 +86,7 @@ def test_what_was_inserted_runs_to_its_end_and_again_only_after_a_crash(tmp_path
         for child in list(family.children):
             family.kill(child)
 
-    text = "select id, state, json_extract(meta, '$.crashes'), errors from oban_jobs"
-    jobs = {int(str(row[0])): row[1:] for row in raw(family.path, text)}
+    jobs = {int(str(row[0])): row[1:] for row in _rows(store)}
     inserted, begun, ended = family.noted("I"), family.noted("S"), family.noted("E")
     assert len(inserted) > KILLS
     assert inserted.keys() <= jobs.keys()
