@@ -1,6 +1,7 @@
 """Request and response models."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -167,7 +168,8 @@ class StageValues(ApiModel):
     @classmethod
     def of(cls, stage: StageSnapshot, type_name: str | None, redactor: Callable[[str], str]) -> "StageValues":
         """Return the values of a stage; `redactor` hides secrets in its error."""
-        values = {name: getattr(stage, name) for name in cls.model_fields if hasattr(stage, name)}
+        own = [field.name for field in fields(stage) if field.name in cls.model_fields]
+        values = {name: getattr(stage, name) for name in own}
         values["type"] = type_name
         values["error"] = None if stage.error is None else redactor(stage.error)
         values["stall"] = None if stage.stall is None else str(stage.stall)
