@@ -176,6 +176,8 @@ class SupervisorStep(ConsumerStep):
                 raise error
         if self.process.has_control:
             return self.process.handle_control()
+        if self.process.replacement is not None and self.children.entries:
+            return IDLE  # the present children finish first
         subscription = self._next()
         if subscription is None:
             return IDLE
@@ -261,6 +263,8 @@ class SupervisorStep(ConsumerStep):
         if subscription.queue:
             self.process.scheduler.wake(self.process.turns)
         self._complete_when_done()
+        if self.process.replacement is not None:
+            self.begin_replacement()
 
     def _count_work(self, entry: EventEntry | None) -> None:
         """Count the work of the child that ended before this one: its last turn is over now."""
@@ -271,6 +275,11 @@ class SupervisorStep(ConsumerStep):
     def _complete_when_done(self) -> None:
         if self._is_completing and not self.children.entries and self.process.state is ProcessStatus.RUNNING:
             self.process.notify(self.process.complete_input)
+
+    @override
+    def begin_replacement(self) -> None:
+        if not any(entry.subscription is not None for entry in self.children.entries.values()):
+            super().begin_replacement()
 
     @override
     def may_complete(self) -> bool:

@@ -170,6 +170,12 @@ class ProducerStep(Step):
             self.pull.gives_way = True
 
     @override
+    def begin_replacement(self) -> None:
+        super().begin_replacement()
+        if self.process.is_busy:
+            self.process.cancel_later()
+
+    @override
     def requeue(self) -> None:
         if self.pull is not None:
             self.process.emit_nowait(self.pull.rest())

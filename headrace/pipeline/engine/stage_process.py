@@ -178,7 +178,7 @@ class StageProcess(SubscribingProcess):
         if self.input is not None:
             retained = self.processing.requeue(has_current_batch=self.input.current_batch is not None)
             self.input.requeue_in_flight(is_crash=is_crash, sent_to_side_output=self.side_outputs.take_emitted())
-            self.input.redeliver(retained, is_again=self._replacement is None)
+            self.input.redeliver(retained, is_again=self.replacement is None)
 
     @override
     def release(self) -> object:

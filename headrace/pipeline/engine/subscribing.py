@@ -86,7 +86,6 @@ class Step:
 
     def control(self) -> int | None:
         """Do work that comes before mail, and return the outcome; None where there is none."""
-        return None
 
     def serve(self) -> None:
         """Emit events that wait in the step, while the callbacks are busy or paused."""
@@ -104,6 +103,10 @@ class Step:
     def may_cancel(self) -> bool:
         """Return whether the running coroutine may be cancelled after the shutdown time."""
         return True
+
+    def begin_replacement(self) -> None:
+        """End the present callbacks when the running one has returned, so that others can follow."""
+        self.process.stop_after_callback("shutdown")
 
     def requeue(self) -> None:
         """Account for the events that the step holds, when the process ends or crashes."""
@@ -138,7 +141,6 @@ class SubscribingProcess(Process[Stage]):
         "_is_handling_cancel",
         "_may_wait",
         "_output",
-        "_replacement",
         "_resumption",
         "_slow_callback_advice",
         "_subscriber",
@@ -148,6 +150,7 @@ class SubscribingProcess(Process[Stage]):
         "is_paused",
         "notices",
         "output",
+        "replacement",
         "step",
         "unfed",
     )
@@ -170,7 +173,7 @@ class SubscribingProcess(Process[Stage]):
         self.unfed: set[str] = set()
         """The names of stages that subscribe to nothing for now, and may subscribe again."""
         self._resumption: asyncio.Event | None = None
-        self._replacement: Replacement | None = None
+        self.replacement: Replacement | None = None
         self.is_completing = False
         self._may_wait = True
         self._is_handling_cancel = False
@@ -235,14 +238,12 @@ class SubscribingProcess(Process[Stage]):
         """
         if self.state is ProcessStatus.ENDED or self.no_restart or self.is_completing:
             raise NoProcess(self.name)
-        done = self.scheduler.loop.create_future() if self._replacement is None else self._replacement.done
-        self._replacement = Replacement(factory, first, done)
+        done = self.scheduler.loop.create_future() if self.replacement is None else self.replacement.done
+        self.replacement = Replacement(factory, first, done)
         if self.state is ProcessStatus.NEW:
-            self._take_replacement(self._replacement)
+            self._take_replacement(self.replacement)
         else:
-            self.stop_after_callback("shutdown")
-            if self.input is None and self.is_busy:
-                self.cancel_later()
+            self.step.begin_replacement()
         return done
 
     def _take_replacement(self, replacement: Replacement) -> None:
@@ -251,19 +252,19 @@ class SubscribingProcess(Process[Stage]):
 
     @override
     def start(self) -> None:
-        if self._replacement is not None:
-            self._take_replacement(self._replacement)
+        if self.replacement is not None:
+            self._take_replacement(self.replacement)
         super().start()
 
     @override
     def running(self) -> None:
-        replacement, self._replacement = self._replacement, None
+        replacement, self.replacement = self.replacement, None
         if replacement is not None:
             replacement.done.set_result(None)
 
     @override
     def _ended(self) -> None:
-        if self._replacement is None or self.no_restart or isinstance(self.reason, BaseException):
+        if self.replacement is None or self.no_restart or isinstance(self.reason, BaseException):
             super()._ended()
             return
         if self._driver is not None:
@@ -281,7 +282,7 @@ class SubscribingProcess(Process[Stage]):
 
     def drop_replacement(self) -> None:
         """Keep the present callbacks, for the stage is about to end."""
-        replacement, self._replacement = self._replacement, None
+        replacement, self.replacement = self.replacement, None
         if replacement is not None:
             replacement.done.set_exception(NoProcess(self.name))
             if self.state is ProcessStatus.RUNNING and not self.no_restart:

@@ -45,11 +45,11 @@ def replace_stage(run: Run, former: StageSpec, new: StageSpec) -> Change:
     edges would change, and `NoProcess` for a stage that has ended or is about to.
     """
     process = run.process(new.name)
-    if step_class(new.first) is not type(process.step) or process.step.has_children:
+    if step_class(new.first) is not type(process.step):
         raise GraphError(
             new.name,
-            "cannot be replaced while it runs: consumer supervisors, and stages that gain or lose `handle_demand`, "
-            "are replaced before the start",
+            "cannot be replaced while it runs: a consumer supervisor is replaced by another one, and a stage with a "
+            "`handle_demand` by another such stage",
         )
     for attribute, of_former, of_new in (
         ("outputs", former.first.outputs, new.first.outputs),

@@ -352,8 +352,8 @@ async def test_a_replacement_that_would_change_edges_is_refused() -> None:
     topology.add("sink", Collect, subscribe_to="pass")
     async with topology:
         for name, factory, why in [
-            ("sink", Children, "consumer supervisors"),
-            ("pass", Answering, "gain or lose `handle_demand`"),
+            ("sink", Children, "a consumer supervisor is replaced by another one"),
+            ("pass", Answering, "a stage with a `handle_demand` by another such stage"),
             ("pass", Sided, r"`side_outputs` \(\) would be \('late',\)"),
             ("silent", lambda: CountedMessages(Counter(1, [1])), "`emits_messages` False would be True"),
             ("silent", Collect, "is a producer, and cannot be replaced by a consumer"),
@@ -388,3 +388,46 @@ async def test_a_consumer_that_asked_by_hand_may_be_replaced_by_one_that_does_no
     await topology.replace("sink", lambda: collect)
     assert (await topology.join()).is_fine
     assert collect.events == list(range(50))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    iterations=st.lists(st.integers(0, 30), max_size=4),
+    total=st.integers(1, 60),
+    sleeps=st.integers(0, 5),
+    has_messages=st.booleans(),
+)
+def test_each_event_has_one_child_whenever_a_consumer_supervisor_is_replaced(
+    iterations: list[int], total: int, sleeps: int, *, has_messages: bool
+) -> None:
+    done: list[tuple[int, int]] = []
+
+    class Children(ConsumerSupervisor[Any]):
+        def __init__(self, version: int = 0) -> None:
+            self.version = version
+
+        async def run(self, event: Any) -> None:
+            for _ in range(sleeps):
+                await asyncio.sleep(0)
+            done.append((event, self.version))
+
+    async def run() -> Counter:
+        counter, topology = Counter(total, [3]), Topology()
+        topology.add("source", lambda: (CountedMessages if has_messages else Counted)(counter))
+        topology.add("children", Children, subscribe_to=SubscribeTo("source", 7, 3))
+        await topology.start()
+        for version, count in enumerate(iterations, 1):
+            for _ in range(count):
+                await asyncio.sleep(0)
+            try:
+                topology.replace("children", lambda version=version: Children(version))  # type: ignore[misc]
+            except NoProcess:
+                break
+        async with asyncio.timeout(5):
+            outcome = await topology.join()
+        assert outcome.is_fine, outcome
+        return counter
+
+    counter = asyncio.run(run())
+    assert sorted(event for event, _ in done) == list(range(total))
+    assert counter.outcomes == [Outcome.DONE] * (total if has_messages else 0)
