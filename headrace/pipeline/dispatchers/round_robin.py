@@ -19,11 +19,8 @@ class RoundRobinDispatcher(LineDispatcher[S]):
         used, total = 0, len(events)
         last: S | None = None
         while active and used < total:
+            active, rounds = _next_rounds(active, total - used)
             width = len(active)
-            rounds = min((total - used) // width, *(subscriber.pending for subscriber in active))
-            if not rounds:
-                active, rounds = active[: total - used], 1
-                width = len(active)
             end = used + rounds * width
             for position, subscriber in enumerate(active):
                 portions[id(subscriber)][1].extend(events[used + position : end : width])
@@ -34,3 +31,12 @@ class RoundRobinDispatcher(LineDispatcher[S]):
             turn = self._line.index(last) + 1
             self._line = self._line[turn:] + self._line[:turn]
         return [delivery for delivery in portions.values() if delivery[1]], used
+
+
+def _next_rounds(active: list[S], most: int) -> tuple[list[S], int]:
+    """Return the subscribers that get the next events, and how many each gets; `most` events are left.
+
+    These are all active ones in whole rounds, or the first ones in the rest of a round.
+    """
+    rounds = min(most // len(active), *(subscriber.pending for subscriber in active))
+    return (active, rounds) if rounds else (active[:most], 1)
