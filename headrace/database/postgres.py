@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
+from psycopg.types.datetime import TimestampLoader
 from psycopg.types.json import set_json_loads
 from psycopg.types.numeric import Int8Dumper
 from typing_extensions import override
@@ -128,6 +131,18 @@ def _loads(data: str | bytes) -> object:
     return {} if data == b"{}" else json.loads(data)
 
 
+class _AnyTimestampLoader(TimestampLoader):
+    """Reads infinite times, and those that Python cannot hold, as the last or the first one."""
+
+    @override
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            is_past = bytes(data).startswith(b"-") or bytes(data).endswith(b"BC")
+            return datetime.min if is_past else datetime.max  # noqa: DTZ901 - a column without a zone
+
+
 class PostgresThread(DatabaseThread[Cursor]):
     """A connection to a database, and its thread. A lost connection is replaced before the next call.
 
@@ -143,6 +158,8 @@ class PostgresThread(DatabaseThread[Cursor]):
         self._inherited: list[object] = []
         """Connections of the parent, kept so that the child does not close them."""
         self._down_since: float | None = None
+        self._reads_any_time = False
+        """Whether a time was found that Python cannot hold: from then on the slower loader is used."""
         super().__init__(shown(url))
 
     @override
@@ -167,7 +184,19 @@ class PostgresThread(DatabaseThread[Cursor]):
         if self._connection is None or self._cursor is None or self._connection.closed:
             self._disconnect()
             self._connection, self._cursor = self._connect()
+            if self._reads_any_time:
+                self._cursor.adapters.register_loader("timestamp", _AnyTimestampLoader)
         return self._cursor
+
+    def _may_repeat(self, error: BaseException) -> bool:
+        """Return whether the same call may succeed now: it was not committed."""
+        if isinstance(error, HeadraceError):
+            return False
+        if isinstance(error, psycopg.DataError) and error.sqlstate is None and not self._reads_any_time:
+            self._reads_any_time = True  # another program wrote a time such as infinity
+            self._disconnect()
+            return True
+        return self._lost()
 
     def _connect(self) -> tuple[Connection, Cursor]:
         """Try to connect for CONNECT_SECONDS. Raises PostgresError."""
@@ -202,8 +231,8 @@ class PostgresThread(DatabaseThread[Cursor]):
             raise
 
     def _lost(self) -> bool:
-        """Return whether the connection was lost; note when."""
-        is_lost = self._connection is None or self._connection.closed
+        """Return whether the connection was lost; record when."""
+        is_lost = self._connection is not None and self._connection.closed
         if is_lost and self._down_since is None:
             self._down_since = time.monotonic()
         return is_lost
@@ -233,8 +262,8 @@ class PostgresWriter(PostgresThread):
             try:
                 return self._commit(self._ready(), calls)
             except BaseException as error:  # noqa: BLE001 - the callers get it
-                if not isinstance(error, HeadraceError) and self._lost() and attempt < ATTEMPTS - 1:
-                    continue  # nothing was committed
+                if self._may_repeat(error) and attempt < ATTEMPTS - 1:
+                    continue
                 if len(calls) > 1 and not isinstance(error, HeadraceError):
                     for call in calls:
                         self._run([call])
@@ -291,7 +320,7 @@ class PostgresReader(PostgresThread):
             try:
                 call.result = call.work(self._ready())
             except BaseException as error:  # noqa: BLE001 - the caller gets it
-                if not isinstance(error, HeadraceError) and self._lost() and attempt < ATTEMPTS - 1:
+                if self._may_repeat(error) and attempt < ATTEMPTS - 1:
                     continue
                 call.error = self._translated(error)
             return
@@ -311,6 +340,7 @@ class PostgresListener(Forkable):
         self._notified = notified
         self._is_closed = False
         self.is_listening = False
+        self._has_warned = False
         self._sockets: tuple[socket.socket, socket.socket] | None = None
         """A byte sent to the first wakes the thread, which waits for the second, too."""
         self._inherited: list[object] = []
@@ -357,6 +387,12 @@ class PostgresListener(Forkable):
 
     def _listen(self, connection: Connection, cursor: Cursor, woken: socket.socket) -> None:
         """Listen until closed. Raises psycopg.Error when the connection is lost."""
+        if is_pooled(connection) and not self._has_warned:
+            self._has_warned = True
+            text = (
+                "a pooler stands before %s, and notifications may not arrive: each process looks for jobs every second"
+            )
+            LOG.warning(text, shown(self._url))
         cursor.execute(b"select current_schema()")
         ((schema,),) = cursor.fetchall()
         for channel in self._channels:
@@ -374,9 +410,17 @@ class PostgresListener(Forkable):
 def connected(url: str) -> tuple[Connection, Cursor]:
     """Return a new connection, which commits each statement by itself, and a cursor of it. Raises psycopg.Error."""
     connection = psycopg.connect(options_of(url), autocommit=True, fallback_application_name="headrace")
+    if is_pooled(connection):
+        connection.prepare_threshold = None  # a statement may run on another session than the one that prepared it
     set_json_loads(_loads, connection)
     connection.adapters.register_dumper(int, Int8Dumper)  # one prepared statement, whatever the numbers
     return connection, psycopg.RawCursor(connection)
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Return whether a pooler such as PgBouncer stands between: the session's process is not the one that it named."""
+    (found,) = connection.execute("select pg_backend_pid()").fetchall()
+    return bool(found[0] != connection.info.backend_pid)
 
 
 def _pauses() -> Iterator[float]:

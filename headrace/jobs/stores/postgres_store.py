@@ -55,7 +55,7 @@ _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class RawCursor(Protocol):
-    """What a session needs of a driver's cursor."""
+    """The part of a driver's cursor that a session uses."""
 
     @property
     def rowcount(self) -> int:

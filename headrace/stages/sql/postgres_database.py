@@ -1,32 +1,19 @@
 """A PostgreSQL database of a stage: one connection for each batch in flight, and a new one after a loss."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import JsonDumper
 from typing_extensions import override
 
+from headrace.database.postgres import options_of, why
 from headrace.database.urls import shown
 from headrace.stages.sql.database import Database, DatabaseFailed, DatabaseUnreachable, Insert, SqlRow, parameters
 from headrace.values import to_json
-
-_OPTIONS: Final[Mapping[str, int]] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-"""Default options of libpq, in seconds and milliseconds, to notice a vanished server within a minute.
-
-Linux alone waits for 15 minutes, or, for an idle connection, two hours.
-"""
 
 _SETUP_LOCK: Final = 0x6865_6164
 """The lock around `setup`: PostgreSQL fails two connections that create a table at once, even with `if not exists`."""
@@ -123,8 +110,8 @@ class PostgresDatabase(Database):
             is_lost = connection.closed
             await self._give_back(connection)
             if is_lost:
-                raise DatabaseUnreachable(self.called, _why(error)) from error
-            raise DatabaseFailed(self.called, _why(error), _ADVICE) from error
+                raise DatabaseUnreachable(self.called, why(error)) from error
+            raise DatabaseFailed(self.called, why(error), _ADVICE) from error
         except BaseException:
             await _closed(connection)
             raise
@@ -141,10 +128,8 @@ class PostgresDatabase(Database):
             await _closed(self._idle.pop())
 
     async def _connect(self) -> psycopg.AsyncConnection[DictRow]:
-        options = dict(parse_qsl(urlsplit(self._url).query))
-        unsaid = {name: value for name, value in _OPTIONS.items() if name not in options}
         connection = await psycopg.AsyncConnection.connect(
-            make_conninfo(self._url, **unsaid),
+            options_of(self._url),
             autocommit=True,
             row_factory=dict_row,
             fallback_application_name="headrace",
@@ -164,10 +149,10 @@ class PostgresDatabase(Database):
     def _not_connected(self, error: psycopg.Error) -> DatabaseFailed:
         if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
             return DatabaseFailed(self.called, "its URL says what libpq does not know", "see the options behind its ?")
-        why = _why(error)
-        if isinstance(error, psycopg.OperationalError) and _UNREACHABLE.search(why):
-            return DatabaseUnreachable(self.called, why)
-        return DatabaseFailed(self.called, why, _ADVICE)
+        reason = why(error)
+        if isinstance(error, psycopg.OperationalError) and _UNREACHABLE.search(reason):
+            return DatabaseUnreachable(self.called, reason)
+        return DatabaseFailed(self.called, reason, _ADVICE)
 
 
 async def _closed(connection: psycopg.AsyncConnection[DictRow]) -> None:
@@ -197,7 +182,7 @@ async def _write_each(
             except (psycopg.Error, *_UNFIT) as error:
                 if not _is_of_row(error):
                     raise
-                refused[position] = _why(error)
+                refused[position] = why(error)
     return refused
 
 
@@ -207,9 +192,3 @@ def _is_of_row(error: Exception) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate.startswith(_ROW_STATES)
     return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)  # psycopg cannot write a value
-
-
-def _why(error: Exception) -> str:
-    """Return the error in one line, without PostgreSQL's detail, which shows values."""
-    options = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return " ".join((options or str(error)).split()) or type(error).__name__

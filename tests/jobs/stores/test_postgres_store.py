@@ -152,6 +152,22 @@ async def test_a_nul_in_args_is_refused_and_in_an_error_replaced(shared: Postgre
     assert failed.id == job_id
 
 
+async def test_rubbish_of_another_program_does_not_stop_a_queue(shared: PostgresStore, sql: psycopg.Connection) -> None:
+    sql.execute(
+        "insert into oban_jobs (worker, args, meta, tags, errors, scheduled_at) values"
+        " ('build', '[1]', '[]', null, array['7'::jsonb, '{\"at\": 5}'], 'infinity'),"
+        " ('build', '{}', null, '{}', '{}', '-infinity'), ('build', 'null', '3', '{a}', '{}', '4000-01-01 BC')"
+    )
+    sql.commit()
+    jobs = await shared.claim(ME, 10)
+    assert [job.id for job in jobs] == [2, 3, 1]
+    for job in jobs:
+        failed = await ended(shared, job, AttemptFailed("no luck", None, {"seen": 1}))
+        assert (failed.state, failed.errors[-1].error, failed.meta) == ("discarded", "no luck", {"seen": 1})
+    (job_id,) = await inserted(shared, NewJob("build"))
+    assert [job.id for job in await shared.claim(ME, 10)] == [job_id]
+
+
 # Transactions of users
 
 
