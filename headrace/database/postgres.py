@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
@@ -60,6 +61,9 @@ ATTEMPTS: Final = 5
 _RETRIED: Final = ("40P01", "40001")
 """A deadlock, and a transaction that could not be serialised: the server undid it, and it may run again."""
 
+_WRAPPERS: Final = 4
+"""A Session of SQLAlchemy has a Connection, which has one of a pool, which has psycopg's."""
+
 _NOT_DURABLE: Final = b"begin; set local synchronous_commit = off; set local enable_sort = off"
 """Begins a transaction whose commit does not wait for the disk.
 
@@ -97,6 +101,19 @@ def why(error: Exception) -> str:
     """Return the error in one line, without PostgreSQL's detail, which shows values."""
     text = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((text or str(error)).split()) or type(error).__name__
+
+
+def driver_connection(connection: object) -> object:
+    """Return psycopg's connection behind a Session or Connection of SQLAlchemy or of Django, any other as it is."""
+    found = connection
+    for _ in range(_WRAPPERS):
+        if isinstance(found, psycopg.Connection):
+            return found
+        inner = getattr(found, "driver_connection", None) or getattr(found, "connection", None)
+        if inner is None or iscoroutinefunction(inner):
+            return connection
+        found = inner() if callable(inner) else inner
+    return found if isinstance(found, psycopg.Connection) else connection
 
 
 def raw_cursor(connection: object) -> Cursor | None:

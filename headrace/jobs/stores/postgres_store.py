@@ -185,8 +185,15 @@ class PostgresDialect(Dialect[PostgresSession]):
     @override
     @contextmanager
     def in_transaction(self, connection: object, worker: str) -> Iterator[PostgresSession]:
-        from headrace.database.postgres import is_database_error, raw_cursor, transaction_problem, why  # noqa: PLC0415 - an optional driver
+        from headrace.database.postgres import (  # noqa: PLC0415 - an optional driver
+            driver_connection,
+            is_database_error,
+            raw_cursor,
+            transaction_problem,
+            why,
+        )
 
+        connection = driver_connection(connection)
         problem = transaction_problem(connection)
         cursor = raw_cursor(connection)
         if problem is not None or cursor is None:

@@ -18,7 +18,7 @@ from headrace.jobs.errors import BadTransaction, NewerSchema, NotJson, OlderOban
 from headrace.jobs.job import AttemptCompleted, AttemptFailed, AttemptReleased, JobAck, JobError, NewJob, Unique
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
-from headrace.jobs.stores.postgres_store import PostgresStore, RawCursor
+from headrace.jobs.stores.postgres_store import PostgresStore, RawCursor, query
 from headrace.jobs.stores.store import LeaseOwner
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, got, inserted
@@ -221,6 +221,45 @@ async def test_a_connection_without_a_transaction_is_refused(shared: PostgresSto
     with pytest.raises(BadTransaction, match="it is a object: hand in a connection of psycopg"):
         shared.insert_in(object(), [NewJob("build")])
     assert await shared.count(ALL) == 1
+
+
+class Wrapper:
+    """Has a connection inside, as those of SQLAlchemy and Django have."""
+
+    def __init__(self, inner: object, name: str = "connection") -> None:
+        setattr(self, name, inner)
+
+
+async def test_the_connection_in_a_session_of_sqlalchemy_or_django_is_found(
+    shared: PostgresStore, sql: psycopg.Connection
+) -> None:
+    pooled = Wrapper(sql, "driver_connection")
+    session = Wrapper(lambda: Wrapper(pooled))  # a Session calls, and its Connection has the pool's
+    for connection in (session, Wrapper(pooled), Wrapper(sql)):
+        shared.insert_in(connection, [NewJob("build")])
+    assert await shared.count(ALL) == 0
+    sql.commit()
+    assert await shared.count(ALL) == 3
+    with pytest.raises(BadTransaction, match="it is a Wrapper: hand in a connection of psycopg"):
+        shared.insert_in(Wrapper(object()), [NewJob("build")])
+
+
+async def test_a_claim_and_an_acknowledgement_take_their_indexes_whatever_the_statistics_say(
+    shared: PostgresStore, sql: psycopg.Connection
+) -> None:
+    sql.execute("insert into oban_jobs (worker, state) select 'done', 'completed' from generate_series(1, 20000)")
+    sql.execute("analyze oban_jobs")  # at a moment without available jobs
+    sql.execute("insert into oban_jobs (worker) select 'build' from generate_series(1, 20000)")
+    sql.execute("set enable_sort = off")
+    cursor = psycopg.RawCursor(sql)
+    by = [ME.node, ME.uuid]
+    plan = str(cursor.execute(f"explain {query('claim')}".encode(), ["default", 100, NOON, by]).fetchall())
+    assert "oban_jobs_state_queue_priority_scheduled_at_id_index" in plan
+    assert "Sort" not in plan
+    values = [NOON, list(range(1, 101)), 1, by]
+    plan = str(cursor.execute(f"explain {query('complete').split(chr(10), 1)[1]}".encode(), values).fetchall())
+    assert "oban_jobs_pkey" in plan
+    assert "state_discarded_at" not in plan
 
 
 async def test_another_database_is_refused(shared: PostgresStore, postgres: PostgresServer) -> None:
