@@ -35,6 +35,27 @@ async def test_a_service_runs_what_another_one_enqueues_and_awaits(postgres_url:
         assert said == b""
 
 
+@pytest.mark.asyncio
+async def test_a_cancel_by_oban_stops_a_running_job(postgres_url: str) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    @worker(name="slow")
+    async def slow() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with Jobs(postgres_url, [slow], {"default": 5}):
+        await slow.enqueue()
+        async with asyncio.timeout(20):
+            await began.wait()
+            with psycopg.connect(postgres_url) as connection:
+                connection.execute("update oban_jobs set state = 'cancelled', cancelled_at = now()")
+            await ended.wait()
+
+
 def _service(url: str) -> list[str]:
     """Return the command of a service that runs the worker in an OS process of its own."""
     program = f"""

@@ -28,7 +28,7 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sql.dialect import INSERT_COLUMNS, Body, Dialect, R, Row, finish
 from headrace.jobs.stores.sql.rows import LARGE_ARGS, warn_of_large_args
 from headrace.jobs.stores.sql.sql_store import SqlStore
-from headrace.jobs.stores.store import LeaseOwner, Listeners, available_of
+from headrace.jobs.stores.store import LeaseOwner, Listeners, StoreChange, available_of
 from headrace.jobs.stores.transitions import texts_of, tidy, to_json, urgency
 from headrace.jobs.wire.oban import decode_notification, encode_notification, to_job, to_time
 
@@ -374,8 +374,13 @@ class _NotifyingListeners(Listeners):
 
 
 async def _notify(session: PostgresSession, queues: Sequence[str]) -> None:
-    for queue in queues:
-        await session.rows(query("notify"), "insert", encode_notification({"queue": queue}))
+    await session.rows(query("notify"), "insert", [encode_notification({"queue": queue}) for queue in queues])
+
+
+async def _kill(session: PostgresSession, job_ids: Sequence[int]) -> None:
+    """Ask Oban to stop the jobs that it runs; every version of it reads gzip."""
+    messages = [encode_notification({"action": "pkill", "job_id": job_id}, "gzip") for job_id in job_ids]
+    await session.rows(query("notify"), "signal", messages)
 
 
 class PostgresStore(SqlStore[PostgresSession]):
@@ -450,6 +455,13 @@ class PostgresStore(SqlStore[PostgresSession]):
         except CommitUnknown:
             self._unknown[owner.uuid] = (began, self.now())
             raise
+
+    @override
+    async def change(self, what: StoreChange, which: JobFilter) -> list[int]:
+        changed = await super().change(what, which)
+        if what == "cancel" and changed:
+            self._dialect.post(partial(_kill, job_ids=changed))
+        return changed
 
     @property
     def is_listening(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,8 +21,10 @@ from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import GlobalLimit, QueueLimits
 from headrace.jobs.stores.postgres_store import PostgresStore, RawCursor, query
 from headrace.jobs.stores.store import LeaseOwner
+from headrace.jobs.wire.oban import decode_notification
 from tests.fakes.job_clock import NOON, MovedClock
 from tests.fakes.kept_jobs import ALL, ME, OTHER, ended, got, inserted
+from tests.fakes.pooler import pooled
 from tests.fakes.postgres_server import PostgresServer
 from tests.fakes.stepping import until
 
@@ -310,6 +313,19 @@ async def test_the_users_commit_announces_its_jobs(
     await there.close()
 
 
+async def test_a_cancel_asks_oban_to_stop_the_job(shared: PostgresStore, postgres_url: str) -> None:
+    ids = await inserted(shared, NewJob("build"), NewJob("build"))
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute('listen "public.oban_signal"')
+        await shared.cancel(ALL)
+        await shared.heartbeat()  # the notification has been sent before
+        heard = [one.payload for one in connection.notifies(timeout=10, stop_after=2)]
+    assert all(payload.startswith("H4sI") for payload in heard)
+    assert [decode_notification(payload) for payload in heard] == [
+        {"action": "pkill", "job_id": job_id} for job_id in ids
+    ]
+
+
 async def test_a_lost_listen_is_taken_up_again(postgres_url: str, clock: MovedClock) -> None:
     heard: list[str] = []
     store = PostgresStore(postgres_url, now=clock)
@@ -405,6 +421,31 @@ async def test_the_jobs_of_a_cancelled_claim_come_back(shared: PostgresStore) ->
     async with asyncio.timeout(10):
         while await shared.count(available) < 60:
             await shared.heartbeat()
+
+
+async def test_a_pooler_is_noticed_and_no_statement_is_prepared(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = urlsplit(postgres_url)
+    assert parts.port is not None
+    async with pooled(parts.port) as port:
+        store = PostgresStore(postgres_url.replace(f":{parts.port}/", f":{port}/"))
+        await store.open()
+        await until(lambda: store.is_listening)
+        for number in range(20):
+            await inserted(store, NewJob("build", {"n": number}))
+        prepared = await store.writer.run(_prepared)
+        assert prepared == 0
+        assert len(await store.claim(ME, 50)) == 20
+        await store.close()
+    (record,) = caplog.records
+    assert "a pooler stands before postgresql://postgres@127.0.0.1" in record.message
+    assert "each process looks for jobs every second" in record.message
+
+
+def _prepared(cursor: RawCursor) -> object:
+    cursor.execute(b"select count(*) from pg_prepared_statements", ())
+    return cursor.fetchall()[0][0]
 
 
 # A server that fails
