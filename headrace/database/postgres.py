@@ -167,7 +167,7 @@ class PostgresThread(DatabaseThread[Cursor]):
     """
 
     def __init__(self, url: str, *, opened: Callable[[Cursor], None] | None = None) -> None:
-        """`opened` runs in a transaction of the first connection: it makes the tables."""
+        """`opened` runs in the first transaction of each connection: it makes the tables if there are none."""
         self._url = url
         self._opened = opened
         self._connection: Connection | None = None
@@ -213,6 +213,9 @@ class PostgresThread(DatabaseThread[Cursor]):
             self._reads_any_time = True  # another program wrote a time such as infinity
             self._disconnect()
             return True
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            self._disconnect()  # it was the main server, and is a standby now: the next call looks for the new one
+            return False
         return self._lost()
 
     def _connect(self) -> tuple[Connection, Cursor]:
@@ -238,7 +241,7 @@ class PostgresThread(DatabaseThread[Cursor]):
         return connection, cursor
 
     def _prepare(self, connection: Connection, cursor: Cursor) -> None:
-        if self._opened is None or self._was_opened:
+        if self._opened is None:
             return
         try:
             with connection.transaction():

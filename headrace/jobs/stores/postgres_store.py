@@ -1,5 +1,6 @@
 """`PostgresStore`: jobs in a PostgreSQL database, in Oban's own table, which Oban and many machines may share."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -100,7 +101,8 @@ def prepare(cursor: RawCursor, database: str) -> None:
         cursor.execute(query("1_oban").encode(), ())
     elif not _value(cursor, "can_suspend"):
         raise OlderOban(database)
-    cursor.execute(query("schema").encode(), ())
+    if not _value(cursor, "has_schema"):
+        cursor.execute(query("schema").encode(), ())
     version = _value(cursor, "version")
     if version > len(MIGRATIONS):
         raise NewerSchema(database, version, len(MIGRATIONS))
@@ -439,7 +441,7 @@ class PostgresStore(SqlStore[PostgresSession]):
             self.writer.close()
 
     async def _shut(self) -> None:
-        self._listener.close()
+        await asyncio.to_thread(self._listener.close)  # it may be connecting
         await self._reader.aclose()
         await self.writer.aclose()
 

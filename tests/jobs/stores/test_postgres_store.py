@@ -483,6 +483,47 @@ async def test_a_server_that_is_down_is_named_without_the_password(
     assert len(await inserted(shared, NewJob("build"))) == 1
 
 
+async def test_a_server_that_was_replaced_by_an_empty_one_gets_the_tables(shared: PostgresStore) -> None:
+    await inserted(shared, NewJob("build"))
+    with psycopg.connect(shared.url, autocommit=True) as connection:
+        connection.execute("drop schema public cascade")
+        connection.execute("create schema public")
+    _end_connections(shared.url, "%")
+    assert await inserted(shared, NewJob("ship")) == [1]
+    assert [job.worker for job in await shared.claim(ME, 5)] == ["ship"]
+
+
+async def test_a_server_that_became_a_standby_is_left_with_the_next_call(shared: PostgresStore) -> None:
+    database = shared.url.rpartition("/")[2]
+    with psycopg.connect(shared.url, autocommit=True) as connection:
+        connection.execute(f"alter database {database} set default_transaction_read_only = on".encode())
+        _end_connections(shared.url, "%")
+        with pytest.raises(PostgresError, match="in a read-only transaction"):
+            await shared.insert([NewJob("build")])
+        connection.execute("set default_transaction_read_only = off")  # of this connection, which changes it back
+        connection.execute(f"alter database {database} reset default_transaction_read_only".encode())
+    assert len(await inserted(shared, NewJob("build"))) == 1
+
+
+async def test_a_user_needs_no_right_to_create_tables_that_are_there(
+    shared: PostgresStore, sql: psycopg.Connection, postgres_url: str
+) -> None:
+    sql.execute("drop role if exists clerk")
+    sql.execute("create role clerk login")
+    sql.execute("grant select, insert, update, delete on all tables in schema public to clerk")
+    sql.execute("grant usage on all sequences in schema public to clerk")
+    sql.commit()
+    store = PostgresStore(postgres_url.replace("postgres:secret@", "clerk:secret@"))
+    await store.open()
+    await inserted(store, NewJob("build"))
+    (job,) = await store.claim(ME, 1)
+    assert (await ended(store, job, AttemptCompleted())).state == "completed"
+    await store.close()
+    sql.execute("drop owned by clerk")
+    sql.execute("drop role clerk")
+    sql.commit()
+
+
 async def test_a_connection_lost_in_the_middle_of_a_claim_costs_nothing(
     shared: PostgresStore, sql: psycopg.Connection
 ) -> None:
