@@ -497,9 +497,10 @@ async def test_a_server_that_became_a_standby_is_left_with_the_next_call(shared:
     database = shared.url.rpartition("/")[2]
     with psycopg.connect(shared.url, autocommit=True) as connection:
         connection.execute(f"alter database {database} set default_transaction_read_only = on".encode())
-        _end_connections(shared.url, "%")
-        with pytest.raises(PostgresError, match="in a read-only transaction"):
-            await shared.insert([NewJob("build")])
+    _end_connections(shared.url, "%")
+    with pytest.raises(PostgresError, match="in a read-only transaction"):
+        await shared.insert([NewJob("build")])
+    with psycopg.connect(shared.url, autocommit=True) as connection:
         connection.execute("set default_transaction_read_only = off")  # of this connection, which changes it back
         connection.execute(f"alter database {database} reset default_transaction_read_only".encode())
     assert len(await inserted(shared, NewJob("build"))) == 1
