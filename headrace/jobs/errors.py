@@ -11,6 +11,8 @@
         ├── NotBound              no Jobs, or another one, keeps the jobs of a worker
         ├── BadArguments          a call does not fit the parameters of its worker
         ├── AlreadyOpen           a Jobs was opened a second time
+        ├── OnEventLoop           a sync call in a thread that runs an event loop
+        ├── LoopStopped           the event loop of a Jobs stopped while a thread waited for it
         ├── NoQueue               this process does not run the queue
         ├── BadQueue              a bad name or limit of a queue
         ├── QueueTaken            this process runs the queue that a caller wants to take
@@ -148,6 +150,25 @@ class AlreadyOpen(JobsError):
     def __init__(self) -> None:
         super().__init__(
             "these Jobs are open already, and go on: use them as they are, or make others with a new store"
+        )
+
+
+class OnEventLoop(JobsError):
+    """A sync call was made in a thread that runs an event loop: the loop would wait for itself."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call!r} was called in its sync form on an event loop, which would stop for it: await {call}(...) there"
+        )
+
+
+class LoopStopped(JobsError):
+    """The event loop of a `Jobs` stopped while another thread waited for a call on it."""
+
+    def __init__(self, call: str) -> None:
+        why = "the event loop that its Jobs was opened on has stopped, so nothing can answer"
+        super().__init__(
+            f"the sync form of {call!r} has no result: {why}; end the threads that use a Jobs before its loop"
         )
 
 

@@ -1,8 +1,8 @@
 """`Handle` of an enqueued job, and `Enqueues`, the service that a worker needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -11,6 +11,7 @@ from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 
 T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
 
 
 class Enqueues(Protocol):
@@ -48,6 +49,9 @@ class Enqueues(Protocol):
 
     async def cancel(self, which: JobFilter | int) -> list[int]:
         """Cancel jobs that have not ended, or one job by its id; return the ids of the cancelled jobs."""
+
+    def run_sync(self, call: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine of this service from any thread without a loop; block until it ends."""
 
 
 class Handle(Generic[T_co]):
@@ -93,12 +97,20 @@ class Handle(Generic[T_co]):
             raise NoJob(self.id)
         return job
 
+    def job_sync(self) -> Job:
+        """Return what `job` returns, from any thread without an event loop."""
+        return self._service.run_sync(self.job())
+
     async def cancel(self) -> bool:
         """Cancel the job, even if it runs; return False if it had ended. Raises `JobDropped`.
 
         On a conflict it cancels the existing job.
         """
         return bool(await self._service.cancel(self.id))
+
+    def cancel_sync(self) -> bool:
+        """Cancel the job as `cancel` does, from any thread without an event loop."""
+        return self._service.run_sync(self.cancel())
 
     async def result(self, timeout_seconds: float | None = None) -> T_co:
         """Wait for the job to end, and return its result, decoded by the worker's annotation; it needs `record=True`.
@@ -108,3 +120,7 @@ class Handle(Generic[T_co]):
         continues.
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))
+
+    def result_sync(self, timeout_seconds: float | None = None) -> T_co:
+        """Wait as `result` does, from any thread without an event loop; block until the job has ended."""
+        return self._service.run_sync(self.result(timeout_seconds))

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from headrace.executors.process_executor import ProcessExecutor
 from headrace.executors.thread_executor import ThreadExecutor
@@ -18,7 +18,7 @@ from headrace.jobs.flows.workflow import pass_results, retry_flow
 from headrace.jobs.job import Inserted, Job, JobState, NewJob
 from headrace.jobs.maintenance.maintenance import Leader, Maintenance, PeriodicTask
 from headrace.jobs.metrics import JobMetrics
-from headrace.jobs.results import ChangeWatch, ResultWaiter
+from headrace.jobs.results import BRIEF_CHECK_SECONDS, ChangeWatch, ResultWaiter
 from headrace.jobs.rules.flows import groups_of
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.limits import check_limit
@@ -37,9 +37,12 @@ from headrace.jobs.running.task_pool import Attempts, Execute, PlainAttempts, cl
 from headrace.jobs.running.worker_catalogue import Modules, WorkerCatalogue
 from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, periodic_tasks_of
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
+from headrace.jobs.sync_calls import run_sync
 from headrace.jobs.worker import AnyWorker
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, Telemetry
+
+R = TypeVar("R")
 
 _RUNNABLE: Final[frozenset[JobState]] = frozenset({"available", "executing"})
 
@@ -283,6 +286,10 @@ class Jobs:
         """Return a job, or None when there is none of that id."""
         return await self.store.get(job_id)
 
+    def get_sync(self, job_id: int) -> Job | None:
+        """Return what `get` returns, from any thread without an event loop."""
+        return self.run_sync(self.get(job_id))
+
     async def conflict_of(self, job: NewJob) -> Job | None:
         """Return the newest job with the unique key of `job`, in whatever state it is."""
         (prepared,) = (self.stand_in or self).enqueue_pipeline.prepared([job])
@@ -300,7 +307,26 @@ class Jobs:
         """
         if self.stand_in is not None:
             return await self.stand_in.result(job_id, timeout_seconds)
-        return await self._result_waiter.result(job_id, timeout_seconds)
+        waiter = self._result_waiter
+        if asyncio.get_running_loop() is not self._loop:  # events of the queues and of the watch reach another loop
+            waiter = ResultWaiter(self.store, Telemetry(), BRIEF_CHECK_SECONDS)
+        return await waiter.result(job_id, timeout_seconds)
+
+    def result_sync(self, job_id: int, timeout_seconds: float | None) -> object:
+        """Wait as `result` does, from any thread without an event loop."""
+        return self.run_sync(self.result(job_id, timeout_seconds))
+
+    def run_sync(self, call: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine of this service or of its store from any thread; block until it ends.
+
+        While another thread runs the event loop of this service, the coroutine runs there. Otherwise, also in a forked
+        child, it runs on a new loop in this thread. Raises `OnEventLoop` in a thread that runs a loop, and
+        `LoopStopped`.
+        """
+        if self.stand_in is not None:
+            return self.stand_in.run_sync(call)
+        has_loop = self._loop is not None and self._loop.is_running() and os.getpid() == self._pid
+        return run_sync(call, self._loop if has_loop else None)
 
     def statistics(self) -> dict[str, QueueStatistics]:
         """Return the statistics of the queues of this process."""
@@ -338,6 +364,10 @@ class Jobs:
                 self._advancer.changed(groups_of(job.meta))
         return ids
 
+    def cancel_sync(self, which: JobFilter | int) -> list[int]:
+        """Cancel jobs as `cancel` does, from any thread without an event loop."""
+        return self.run_sync(self.cancel(which))
+
     async def retry(self, which: JobFilter | int) -> list[int]:
         """Run ended and waiting jobs again, or one job by its id; return the ids of the jobs that will run.
 
@@ -345,6 +375,10 @@ class Jobs:
         `BadFilter`.
         """
         return await retry_flow(self.store, JobFilter.of(which))
+
+    def retry_sync(self, which: JobFilter | int) -> list[int]:
+        """Run jobs again as `retry` does, from any thread without an event loop."""
+        return self.run_sync(self.retry(which))
 
     def take(self, name: str, execute: Execute) -> JobQueue:
         """Return a queue that runs each of its jobs by `execute`, whatever its worker.

@@ -142,12 +142,16 @@ def progress_of(job: Job) -> JobProgress | None:
 CHECK_SECONDS: Final = 1.0
 """How often a waiting caller reads its job, in case no event shows its end."""
 
+BRIEF_CHECK_SECONDS: Final = 0.04
+"""How often a caller reads its job that no event can reach: a thread of a web server, or a forked child."""
+
 
 class ResultWaiter:
     """Waits for jobs to end, in this process or in another one."""
 
-    def __init__(self, store: Finds, telemetry: Telemetry) -> None:
+    def __init__(self, store: Finds, telemetry: Telemetry, check_seconds: float = CHECK_SECONDS) -> None:
         self._store = store
+        self._check_seconds = check_seconds
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
         self.awaited = asyncio.Event()
         """Set when a caller begins to wait; `ChangeWatch` clears it."""
@@ -204,7 +208,7 @@ class ResultWaiter:
                 if job is None or job.state not in INCOMPLETE:
                     return job
                 seen[:] = [job]
-                await asyncio.wait({waiter}, timeout=CHECK_SECONDS)
+                await asyncio.wait({waiter}, timeout=self._check_seconds)
             finally:
                 self._leave(job_id, waiter)
 

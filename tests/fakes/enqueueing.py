@@ -1,12 +1,16 @@
 """A service that takes in new jobs and keeps them in a list, for tests of workers that need no store."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 from headrace.jobs.job import Inserted, Job, NewJob
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.stores.sqlite_store import user_transaction
 from tests.fakes.job_records import NOON
+
+R = TypeVar("R")
 
 
 class ListService:
@@ -46,6 +50,9 @@ class ListService:
 
     async def cancel(self, which: JobFilter | int) -> list[int]:
         return []
+
+    def run_sync(self, call: Coroutine[Any, Any, R]) -> R:
+        return asyncio.run(call)
 
     def _insert(self, job: NewJob) -> Inserted | None:
         if job.worker in self._dropped:

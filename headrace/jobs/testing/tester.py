@@ -1,7 +1,7 @@
 """`JobsTester`: keeps and runs the jobs of a test, in memory."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,10 @@ from headrace.jobs.stores.sqlite_store import user_transaction
 from headrace.jobs.testing.assertions import ALL, Inspection, JobWants, apart, at_once, missing, surplus
 from headrace.jobs.testing.runs import Drained, DrainKeywords, DrainOptions, JobsClock, Runs
 from headrace.jobs.worker import AnyWorker, Worker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
 
 After = Callable[[Sequence[Inserted | None]], Awaitable[None]]
 """Called with the inserted jobs, before `insert` returns; in the mode inline it runs them."""
@@ -59,15 +63,19 @@ class TestedJobs(Jobs):
             return super().insert_sync(jobs)
 
     @override
+    def run_sync(self, call: Coroutine[Any, Any, R]) -> R:
+        async def run() -> R:
+            return await call
+
+        return apart(run)
+
+    @override
     async def result(self, job_id: int, timeout_seconds: float | None) -> object:
         job = await self.store.get(job_id)
         if job is not None and job.state in INCOMPLETE:
             raise JobNotRun(job_id, job.worker, job.state)
         return await super().result(job_id, timeout_seconds)
 
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 TesterMode = Literal["inline", "manual"]
 """Whether an enqueued job runs at once, before `enqueue` returns, or when the test runs it, as in Oban."""
