@@ -1,7 +1,7 @@
 """`Handle` of an enqueued job, and `Enqueues`, the service that a worker needs."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import override
@@ -41,7 +41,7 @@ class Enqueues(Protocol):
     def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Thread-safe version of `conflict_of` that blocks."""
 
-    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+    async def result(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
         """Wait for a job to end, and return its recorded result as JSON.
 
         Raises `ResultTimeout`, or another `JobsError` for a job that did not complete, or that recorded no result.
@@ -112,7 +112,7 @@ class Handle(Generic[T_co]):
         """Cancel the job as `cancel` does, from any thread without an event loop."""
         return self._service.run_sync(self.cancel())
 
-    async def result(self, timeout_seconds: float | None = None) -> T_co:
+    async def result(self, timeout_seconds: float | timedelta | None = None) -> T_co:
         """Wait for the job to end, and return its result, decoded by the worker's annotation; it needs `record=True`.
 
         Raises `ResultTimeout`, which is a TimeoutError; `BadTime` for a bad timeout; `JobDropped`; `JobDiscarded`, or
@@ -121,6 +121,6 @@ class Handle(Generic[T_co]):
         """
         return self._restore(await self._service.result(self.id, timeout_seconds))
 
-    def result_sync(self, timeout_seconds: float | None = None) -> T_co:
+    def result_sync(self, timeout_seconds: float | timedelta | None = None) -> T_co:
         """Wait as `result` does, from any thread without an event loop; block until the job has ended."""
         return self._service.run_sync(self.result(timeout_seconds))

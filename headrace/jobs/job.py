@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from headrace.jobs.errors import BadAnswer, BadUnique
 
@@ -267,6 +267,18 @@ def from_text(text: str) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
+V = TypeVar("V")
+
+
+def in_seconds(value: V | timedelta) -> V | float:
+    """Return the seconds of a timedelta, and any other value unchanged.
+
+    >>> in_seconds(timedelta(minutes=2)), in_seconds(5), in_seconds(None)
+    (120.0, 5, None)
+    """
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
 def after(now: datetime, seconds: float) -> datetime:
     """Return the time `seconds` after `now`, or the last or the first one there is.
 
@@ -283,17 +295,19 @@ LONGEST_SECONDS: Final = timedelta(days=3650).total_seconds()
 """The longest wait for the next run of a job: ten years, so that no date overflows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Snooze:
     """Run the job again after `seconds`; this attempt does not count."""
 
     seconds: float
 
-    def __post_init__(self) -> None:
+    def __init__(self, seconds: float | timedelta) -> None:
         """Raise BadAnswer for other values while the worker's code is in the traceback."""
-        if not 0 <= self.seconds <= LONGEST_SECONDS:
+        value = in_seconds(seconds)
+        if not 0 <= value <= LONGEST_SECONDS:
             allowed = "is no time to wait for: give seconds from 0 to ten years"
-            raise BadAnswer(f"Snooze({self.seconds!r})", allowed)
+            raise BadAnswer(f"Snooze({seconds!r})", allowed)
+        object.__setattr__(self, "seconds", value)
 
 
 @dataclass(frozen=True, slots=True)

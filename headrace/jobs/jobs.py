@@ -5,7 +5,7 @@ import os
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
@@ -300,7 +300,7 @@ class Jobs:
         (prepared,) = (self.stand_in or self).enqueue_pipeline.prepared([job])
         return None if prepared is None else self.store.conflict_of_sync(prepared)
 
-    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+    async def result(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
         """Wait for a job to end, and return its recorded result as JSON.
 
         Raises `ResultTimeout`, or another `JobsError` for a job that did not complete, or that recorded no result.
@@ -312,7 +312,7 @@ class Jobs:
             waiter = ResultWaiter(self.store, Telemetry(), BRIEF_CHECK_SECONDS)
         return await waiter.result(job_id, timeout_seconds)
 
-    def result_sync(self, job_id: int, timeout_seconds: float | None) -> object:
+    def result_sync(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
         """Wait as `result` does, from any thread without an event loop."""
         return self.run_sync(self.result(job_id, timeout_seconds))
 

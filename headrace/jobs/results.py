@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 from headrace.errors import HeadraceError
 from headrace.jobs.errors import BadWorker, JobCancelled, JobDiscarded, JobExpired, NoJob, NotRecorded, ResultTimeout
 from headrace.jobs.handle import Handle
-from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique
+from headrace.jobs.job import ENDED, INCOMPLETE, SUCCESSFUL, Job, NewJob, Unique, in_seconds
 from headrace.jobs.rules.job_filter import JobFilter
 from headrace.jobs.rules.retry import LONGEST_DURATION_SECONDS, check_timeout, is_duration
 from headrace.jobs.running.outcomes import EXPIRED, RECORDED, RESULT
@@ -73,11 +73,12 @@ class JobRegistry(Generic[P, T]):
     are not pruned before they expire. Its methods raise the errors of the worker's `enqueue`.
     """
 
-    def __init__(self, worker: "Worker[P, Any, T]", *, expires_in_seconds: float | None = None) -> None:
+    def __init__(self, worker: "Worker[P, Any, T]", *, expires_in_seconds: float | timedelta | None = None) -> None:
         """`find` answers with a result for `expires_in_seconds` after it was recorded; None is for ever.
 
         Raises `BadWorker` for a worker that records no results, and for a bad number of seconds.
         """
+        expires_in_seconds = in_seconds(expires_in_seconds)
         if not worker.options.record:
             why = "a registry answers with its results, and it records none: give it record=True"
             raise BadWorker(worker.name, why)
@@ -179,12 +180,13 @@ class ResultWaiter:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+    async def result(self, job_id: int, timeout: float | timedelta | None) -> object:
         """Wait for a job to end, and return its recorded result as JSON. On cancellation the job continues.
 
         Raises `ResultTimeout`, `NoJob` for a deleted job, `JobDiscarded`, `JobCancelled`, `NotRecorded`, and `BadTime`
         for a bad timeout.
         """
+        timeout_seconds = in_seconds(timeout)
         check_timeout(timeout_seconds)
         seen: list[Job] = []
         try:

@@ -4,12 +4,13 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Final, Literal, TypedDict, cast, get_args, get_type_hints
 
 from headrace.jobs.errors import BadWorker, did_you_mean
-from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique
+from headrace.jobs.job import MAX_ATTEMPTS, PRIORITIES, Job, Unique, in_seconds
 from headrace.jobs.rules.limits import NAME, is_name
 from headrace.jobs.rules.retry import Backoff, is_duration
 
@@ -36,15 +37,15 @@ class JobOptions(TypedDict, total=False):
     priority: int
     tags: Sequence[str]
     unique: Unique | bool | None
-    expires_in_seconds: float | None
-    keep_seconds: float | None
+    expires_in_seconds: float | timedelta | None
+    keep_seconds: float | timedelta | None
 
 
 class WorkerKeywords(JobOptions, total=False):
     """The options of `worker`, each of which may be left out."""
 
-    timeout_seconds: float | None
-    backoff: Backoff | None
+    timeout_seconds: float | timedelta | None
+    backoff: Backoff | timedelta | None
     name: str | None
     aliases: Sequence[str]
     executor: ExecutorName | None
@@ -82,6 +83,7 @@ def options_of(function: Callable[..., object], keywords: Mapping[str, object]) 
     """Return the options of a worker. Raises `BadWorker` for a bad option, or a function that cannot be a worker."""
     known = _known(function)
     _check_function(function, known)
+    keywords = {key: in_seconds(value) for key, value in keywords.items()}
     for key, value in keywords.items():
         _check_option(known, key, value)
     values = {key: value for key, value in _tidied(keywords).items() if value is not None}
@@ -96,11 +98,12 @@ def options_of(function: Callable[..., object], keywords: Mapping[str, object]) 
 
 def variant_of(options: WorkerOptions, keywords: JobOptions) -> WorkerOptions:
     """Return options with other options of jobs. Raises `BadWorker` for an option of the worker itself."""
-    for key, value in keywords.items():
+    values = {key: in_seconds(value) for key, value in keywords.items()}
+    for key, value in values.items():
         if key not in JobOptions.__optional_keys__:
             raise BadWorker(options.name, f"{key} is no option of one job: set it where the worker is made")
         _check_option(options.name, key, value)
-    return replace(options, **_tidied(keywords))
+    return replace(options, **_tidied(values))
 
 
 def _known(function: object) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from headrace.jobs.job import Inserted, Job, NewJob
@@ -45,7 +45,7 @@ class ListService:
     def conflict_of_sync(self, job: NewJob) -> Job | None:
         return None
 
-    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+    async def result(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
         return self._results[job_id]
 
     async def cancel(self, which: JobFilter | int) -> list[int]:

@@ -8,12 +8,13 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar, copy_context
+from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar, Union, Unpack, get_args, get_type_hints
 
 from headrace.errors import describe
 from headrace.jobs.arguments import union_members
 from headrace.jobs.errors import BadAnswer, BadWorker
-from headrace.jobs.job import Cancel, Discard, Snooze
+from headrace.jobs.job import Cancel, Discard, Snooze, in_seconds
 from headrace.jobs.running_job import current_job
 from headrace.jobs.worker import AnyWorker, Worker, worker
 from headrace.jobs.worker_options import WorkerKeywords
@@ -36,7 +37,7 @@ _NO_RESULTS: Final = (BaseException, Snooze, Cancel, Discard)
 
 
 def chunk_worker(
-    *, size: int, seconds: float = 1.0, **keywords: Unpack[WorkerKeywords]
+    *, size: int, seconds: float | timedelta = 1.0, **keywords: Unpack[WorkerKeywords]
 ) -> Callable[[ChunkFunction[I, R]], Worker[[I], Coroutine[Any, Any, R], R]]:
     """Make a worker of an `async def` that takes a list of items. Each job has one item: `enqueue(item)`.
 
@@ -51,9 +52,10 @@ def chunk_worker(
             raise BadWorker(
                 name, "it takes chunks: make it an async def, with asyncio.to_thread for what would block it"
             )
-        if size < 1 or not seconds > 0:
+        wait_seconds = in_seconds(seconds)
+        if size < 1 or not wait_seconds > 0:
             raise BadWorker(name, f"its chunks are of {size!r} in {seconds!r} s: both must be above 0")
-        gathering = ChunkWindow(name, function, size, seconds)
+        gathering = ChunkWindow(name, function, size, wait_seconds)
 
         async def one(item: I) -> R:
             return await gathering.add(item)

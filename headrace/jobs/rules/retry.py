@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeGuard
 
 from headrace.jobs.errors import BadAnswer, BadTime
-from headrace.jobs.job import LONGEST_SECONDS, Discard, Job, after
+from headrace.jobs.job import LONGEST_SECONDS, Discard, Job, after, in_seconds
 
 Random = Callable[[], float]
 """Returns a number from 0 up to but not including 1, as `random.random` does."""
 
-BackoffFunction = Callable[[int, BaseException, Job], float | Discard | None]
+BackoffFunction = Callable[[int, BaseException, Job], float | timedelta | Discard | None]
 """Gets the number of the failed attempt (from 1), its error and the job.
 
-It returns seconds, `Discard`, or None for Oban's seconds."""
+It returns seconds, a timedelta, `Discard`, or None for Oban's seconds."""
 
 Backoff = Literal["oban", "sidekiq"] | float | BackoffFunction
 """How long to wait after a failed attempt: by a named formula, a fixed number of seconds, or a function."""
@@ -64,7 +64,7 @@ def retry_seconds(backoff: Backoff, job: Job, error: BaseException, random: Rand
         return min(sidekiq_seconds(job.attempt, random), LONGEST_SECONDS)
     if not callable(backoff):
         return float(backoff)
-    answer: object = backoff(job.attempt, error, job)
+    answer: object = in_seconds(backoff(job.attempt, error, job))
     if answer is None:
         return oban_seconds(job.attempt, job.max_attempts, random)
     if isinstance(answer, Discard):
@@ -72,7 +72,7 @@ def retry_seconds(backoff: Backoff, job: Job, error: BaseException, random: Rand
     if is_number(answer) and answer >= 0:
         return min(float(answer), LONGEST_SECONDS)
     what = f"the backoff of worker {job.worker!r}"
-    why = f"returned {answer!r:.100}, and must return seconds, Discard or None"
+    why = f"returned {answer!r:.100}, and must return seconds, Discard, a timedelta or None"
     raise BadAnswer(what, why)
 
 
@@ -98,8 +98,7 @@ def check_timeout(seconds: object) -> None:
 
 def time_in(worker: str, seconds: object, now: datetime) -> datetime:
     """Return the time `seconds`, or a timedelta, after `now`; `now` for negative ones. Raises `BadTime`."""
-    if isinstance(seconds, timedelta):
-        seconds = seconds.total_seconds()
+    seconds = in_seconds(seconds)
     if not is_number(seconds) or seconds > LONGEST_DURATION_SECONDS:
         why = "and must be a number of seconds, or a timedelta, at most a hundred years"
         raise BadTime(seconds, f"the delay of a job of worker {worker!r}", why)

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, get_args
 
@@ -70,7 +71,7 @@ class TestedJobs(Jobs):
         return apart(run)
 
     @override
-    async def result(self, job_id: int, timeout_seconds: float | None) -> object:
+    async def result(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
         job = await self.store.get(job_id)
         if job is not None and job.state in INCOMPLETE:
             raise JobNotRun(job_id, job.worker, job.state)
