@@ -1,8 +1,14 @@
-"""`lazy_names`: the public names of a package, each loaded on first use, so that commands start quickly."""
+"""`loaded` and `lazy_names`: names that are imported on first use, so that commands start quickly."""
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
+
+
+def loaded(module: str, name: str) -> Any:
+    """Import a module below `headrace`, and return what it defines under that name."""
+    return getattr(import_module(f"headrace.{module}"), name)
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -14,7 +20,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
     def __getattr__(name: str) -> object:  # noqa: N807 - PEP 562
         if name not in modules:
             raise AttributeError(f"{package} has no {name!r}; it has: {', '.join(__dir__())}")  # noqa: TRY003 - Python's own
-        found: object = getattr(import_module(f"headrace.{modules[name]}"), name)
+        found: object = loaded(modules[name], name)
         setattr(sys.modules[package], name, found)
         return found
 

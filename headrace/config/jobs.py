@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from headrace.config.check.jobs import ConfiguredJobs
+from headrace.config.files import load_parts
 from headrace.config.keys.jobs import CronKeys, JobsKeys, KeepKeys, KeptKeys, QueueKeys
 from headrace.errors import HeadraceError
+from headrace.jobs.errors import BadJobs
 from headrace.jobs.job import NewJob
 from headrace.jobs.jobs import Jobs
 from headrace.jobs.maintenance.crontab import CronEntry, Crontab, plain_job
@@ -118,6 +121,17 @@ def build_jobs(
         settings = replace(settings, periodic_tasks=[lambda store: crontab(keys, workers, store, settings)])
     queues = {name: _queue(queue) for name, queue in keys.queues.items()} if is_running else {}
     return Jobs(store_of(keys.store), workers, queues, settings, telemetry)
+
+
+def jobs_from_file(path: Path, *, runs_queues: bool) -> Jobs:
+    """Return the service of the block `jobs:` of a file, not open yet; other blocks are not checked.
+
+    Raises `ConfigError`, and `BadJobs` for a file without that block.
+    """
+    config = load_parts(path, ["jobs"], imports=True)
+    if config.jobs is None:
+        raise BadJobs(str(path), "config", "a file with the block `jobs:`")
+    return build_jobs(config.jobs, is_running=runs_queues, redact=config.redactor)
 
 
 def registries_of(configured: ConfiguredJobs) -> dict[str, JobRegistry[..., object]]:

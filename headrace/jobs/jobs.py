@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -39,6 +40,7 @@ from headrace.jobs.settings import JobsSettings, QueueOptions, checked_queues, p
 from headrace.jobs.stores.store import CHANGE_BATCH, JobStore, LeaseOwner, store_or_of
 from headrace.jobs.sync_calls import run_sync
 from headrace.jobs.worker import AnyWorker
+from headrace.lazy import loaded
 from headrace.otp.scheduler import Scheduler
 from headrace.telemetry.events import LOG, Telemetry
 
@@ -107,6 +109,15 @@ class Jobs:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_open = False
         self._pid = os.getpid()
+
+    @classmethod
+    def from_config(cls, path: Path | str, *, runs_queues: bool = False) -> "Jobs":
+        """Make the service of the block `jobs:` of a config file; unless `runs_queues`, it only enqueues.
+
+        It imports the workers as a run does. Raises `ConfigError` with all findings, and `BadJobs` without that block.
+        """
+        make: Callable[..., Jobs] = loaded("config.jobs", "jobs_from_file")  # the layer above reads configs
+        return make(Path(path), runs_queues=runs_queues)
 
     async def __aenter__(self) -> Self:
         """Open it, as `open` does."""
@@ -311,10 +322,6 @@ class Jobs:
         if asyncio.get_running_loop() is not self._loop:  # events of the queues and of the watch reach another loop
             waiter = ResultWaiter(self.store, Telemetry(), BRIEF_CHECK_SECONDS)
         return await waiter.result(job_id, timeout_seconds)
-
-    def result_sync(self, job_id: int, timeout_seconds: float | timedelta | None) -> object:
-        """Wait as `result` does, from any thread without an event loop."""
-        return self.run_sync(self.result(job_id, timeout_seconds))
 
     def run_sync(self, call: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine of this service or of its store from any thread; block until it ends.
