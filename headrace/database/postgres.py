@@ -149,7 +149,7 @@ def _loads(data: str | bytes) -> object:
 
 
 class _AnyTimestampLoader(TimestampLoader):
-    """Reads infinite times, and those that Python cannot hold, as the last or the first one."""
+    """Reads infinite times, and times that Python cannot hold, as the last or the first one."""
 
     @override
     def load(self, data: Buffer) -> datetime:
@@ -174,6 +174,8 @@ class PostgresThread(DatabaseThread[Cursor]):
         self._cursor: Cursor | None = None
         self._inherited: list[object] = []
         """Connections of the parent, kept so that the child does not close them."""
+        self.session_id: int | None = None
+        """The number of the server's process for this connection, which its notifications carry."""
         self._down_since: float | None = None
         self._reads_any_time = False
         """Whether a time was found that Python cannot hold: from then on the slower loader is used."""
@@ -201,6 +203,7 @@ class PostgresThread(DatabaseThread[Cursor]):
         if self._connection is None or self._cursor is None or self._connection.closed:
             self._disconnect()
             self._connection, self._cursor = self._connect()
+            self.session_id = self._connection.info.backend_pid
             if self._reads_any_time:
                 self._cursor.adapters.register_loader("timestamp", _AnyTimestampLoader)
         return self._cursor
@@ -349,11 +352,12 @@ class PostgresReader(PostgresThread):
 class PostgresListener(Forkable):
     """Listens to channels on a connection and a thread of its own, and connects again after a loss.
 
-    `notified` is called in that thread with the channel and the payload; after each LISTEN also with two empty texts,
-    since notifications may have been lost before. A forked child does not listen.
+    `notified` is called in that thread with the channel, the payload and the `session_id` of the sender; after each
+    LISTEN also with two empty texts and 0, since notifications may have been lost before. A forked child does not
+    listen.
     """
 
-    def __init__(self, url: str, channels: Sequence[str], notified: Callable[[str, str], None]) -> None:
+    def __init__(self, url: str, channels: Sequence[str], notified: Callable[[str, str, int], None]) -> None:
         """The names of the `channels` get the schema in front of them, as Oban's have."""
         self._url = url
         self._channels = channels
@@ -418,13 +422,13 @@ class PostgresListener(Forkable):
         for channel in self._channels:
             cursor.execute(f'listen "{schema}.{channel}"'.encode())
         self.is_listening = True
-        self._notified("", "")
+        self._notified("", "", 0)
         while not self._is_closed:
             select.select([connection.fileno(), woken.fileno()], [], [])
             connection.pgconn.consume_input()
             while notification := connection.pgconn.notifies():
                 channel = notification.relname.decode().removeprefix(f"{schema}.")
-                self._notified(channel, notification.extra.decode(errors="replace"))
+                self._notified(channel, notification.extra.decode(errors="replace"), notification.be_pid)
 
 
 def connected(url: str) -> tuple[Connection, Cursor]:

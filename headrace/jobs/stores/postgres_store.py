@@ -478,11 +478,13 @@ class PostgresStore(SqlStore[PostgresSession]):
             self._has_ended, self._checked_at = False, now
         return has_changed
 
-    def _notified(self, channel: str, payload: str) -> None:
+    def _notified(self, channel: str, payload: str, session_id: int) -> None:
         """Handle a notification, in the listener's thread."""
         if channel != "oban_insert":
             self._has_ended = True
             return
+        if session_id == self.writer.session_id:
+            return  # it is our own, and our listeners were called
         queue = decode_notification(payload).get("queue")
         if isinstance(queue, str):
             self._notifying.available_here([queue])
