@@ -11,11 +11,11 @@ from headrace.telemetry.events import LOG
 
 
 class Outcome(enum.IntEnum):
-    """How a message ended. Of different outcomes of its descendants the worst counts, which has the highest number."""
+    """How a message ended. Of its descendants the worst outcome counts: the highest number."""
 
     DONE = 0
     DEAD_LETTERED = 1
-    """It failed and is stored as a dead letter, so its source need not send it again."""
+    """The event failed and is stored as a dead letter, so that its source need not send it again."""
     FAILED = 2
 
 

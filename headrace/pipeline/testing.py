@@ -24,7 +24,7 @@ class TestSource(Inbox[Message[object]]):
 async def push_test_message(
     pipeline: Topology, source: str, data: object, metadata: Mapping[str, object] = NO_METADATA
 ) -> Outcome:
-    """Push an event through a running pipeline from a source; return the worst outcome of it and its descendants.
+    """Push an event through a running pipeline from a source; return the worst outcome of its descendants.
 
     Broadway's `test_message`. Raises `GraphError` when the stage is no `TestSource`, `NoProcess` when it has ended.
     """

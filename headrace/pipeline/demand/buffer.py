@@ -201,7 +201,7 @@ class Buffer(Generic[E]):
         return self._cut_oldest(excess) if self.keep == "last" else self._cut_newest(excess)
 
     def _take_from_head(self, most: int) -> list[E]:
-        """Take from the first chunk. An offset saves a copy of the rest for each small piece."""
+        """Take events from the first chunk. An offset into it saves copying its rest for each small piece."""
         chunk = self._chunks[0]
         events, begin = chunk.events, self._offset
         end = begin + most

@@ -27,7 +27,7 @@ class Ledger:
         self.owed = owed if owed > 0 else 0
 
     def withdraw(self, count: int) -> None:
-        """Withdraw `count` of the reported demand, which the next stream gets, since the last one had ended."""
+        """Withdraw `count` of the reported demand: its stream has ended, so the next stream gets this demand."""
         self.emitted(count)
 
     def report_late(self, count: int) -> None:
@@ -35,5 +35,5 @@ class Ledger:
         self.owed -= count
 
     def forget(self) -> None:
-        """Forget all reported demand. The callbacks that got it have ended, and new ones get it again."""
+        """Forget all reported demand: the callbacks that got it have ended, and the new callbacks get it again."""
         self.owed = 0

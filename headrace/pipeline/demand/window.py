@@ -39,7 +39,7 @@ class Window:
         self.outstanding = 0
 
     def open(self) -> int:
-        """Return the first ask, up to `max_demand`; 0 where as many events or more are outstanding."""
+        """Return how many events to ask for first: as many as `max_demand` allows beside the outstanding events."""
         ask = self.max_demand - self.outstanding
         if ask <= 0:
             return 0
@@ -139,7 +139,7 @@ class ChildrenWindow(Window):
     """At most `max_demand` children live. When `min_demand` of them have finished, as many more events are asked for.
 
     GenStage's ConsumerSupervisor, as observed in a running one: it counts finished children, where other consumers
-    count outstanding events. With the default `min_demand` both rules ask alike.
+    count outstanding events. With the default `min_demand` both rules ask for the same numbers.
     """
 
     __slots__ = ()

@@ -18,11 +18,11 @@ class SubscribeOptions(Protocol):
 
     @property
     def partition(self) -> Hashable | None:
-        """The partition whose events it gets."""
+        """The partition whose events the consumer gets."""
 
     @property
     def weight(self) -> int:
-        """Its weight: a consumer of weight 3 gets three times as many events as one of weight 1."""
+        """The consumer's weight: one of weight 3 gets three times as many events as one of weight 1."""
 
 
 class Subscriber(SubscribeOptions, Protocol):
@@ -103,7 +103,7 @@ class Dispatcher(Protocol[S]):
         """Raise the `pending` of `subscriber` by `demand`; below 0 when demand is withdrawn."""
 
     def unmet(self) -> int:
-        """Return the demand that the producer should meet: so many events can be used, whatever they are."""
+        """Return the demand that the producer should meet: as many events can be used, whatever they are."""
 
     def dispatch(self, events: list[object], ingested_at: float) -> tuple[Sequence[Delivery[S]], int]:
         """Deliver held events, then from the head of `events`; return the deliveries, and how many events were used.
@@ -150,7 +150,7 @@ class LineDispatcher(Dispatcher[S]):
     is_plain_with_one = True
 
     supported_options: ClassVar[tuple[str, ...]] = ()
-    """The subscribe options that it supports."""
+    """The subscribe options that the dispatcher supports."""
 
     __slots__ = ("_line",)
 

@@ -55,7 +55,7 @@ class _Waiting:
 
 
 class _Partition(Generic[S]):
-    """The subscribers of one partition, and the events that wait for them. Never is there demand while events wait."""
+    """The subscribers of one partition, and the events that wait for them. There is no demand while events wait."""
 
     __slots__ = ("has_been_named", "line", "name", "queue", "subscribers")
 
@@ -76,8 +76,9 @@ class PartitionDispatcher(Dispatcher[S]):
     default it is `stable_hash` of the whole event, modulo the number of partitions; named ones need their own `hash`.
 
     A partition holds at most `max_queue` events that its subscribers have not asked for. The stage is asked for no more
-    events than fit into the fullest partition: a slow one slows the others when it is full, and none grows without
-    limit. A partition without a subscriber is logged. Waiting events stay for the next subscriber when one leaves.
+    events than fit into the fullest partition: a slow partition slows the others when it is full, and no partition
+    grows without limit. A partition without a subscriber is logged. Waiting events stay for the next subscriber when
+    one leaves.
     """
 
     called: ClassVar[str] = "partition"

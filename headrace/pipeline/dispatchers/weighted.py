@@ -50,7 +50,7 @@ class WeightedDispatcher(LineDispatcher[S]):
         return list(portions.values()), used
 
     def _rounds(self, most: int) -> list[tuple[S, int]]:
-        """Return the events of each subscriber in all whole rounds that fit; nothing while a turn is unfinished."""
+        """Return how many events each subscriber gets in all whole rounds that fit; none while a turn is unfinished."""
         active = [subscriber for subscriber in self._line if subscriber.pending > 0]
         if self._left != self._line[0].weight:
             return []

@@ -30,7 +30,7 @@ LATENCY_BOUNDS: Final = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 1
 """Upper bounds, in seconds, of the buckets for the time from a source to a consumer."""
 
 QUICK_LATENCY: Final = LATENCY_BOUNDS[0]
-"""Younger events are counted without a search."""
+"""Events with a shorter latency are counted without a search for their bucket."""
 
 
 class ConsumerStep(Step):

@@ -87,7 +87,7 @@ class StageProcess(SubscribingProcess):
         self._choose_turn()
 
     def telemetry_changed(self) -> None:
-        """Take the turn that emits telemetry where a handler for batches is attached now, else the plain one."""
+        """Use the turn that emits telemetry if a handler for batches is attached now, else the plain turn."""
         if self.state not in (ProcessStatus.NEW, ProcessStatus.ENDED):
             self._choose_turn()
 
@@ -343,7 +343,7 @@ class StageProcess(SubscribingProcess):
         return self.callbacks is None or cast("Emitting", self.callbacks).format_discarded(count)
 
     def dispatcher_failed(self, error: BaseException) -> None:
-        """Crash with the dispatcher's error, in a turn of its own; where the stage ends anyway, log it."""
+        """Crash with the dispatcher's error, in a separate turn. If the stage is ending already, only log the error."""
         if self.state is ProcessStatus.RUNNING and self._stop_reason is None:
             self.notify(partial(_raise, error))
         else:
@@ -387,7 +387,7 @@ class StageProcess(SubscribingProcess):
             self._output.emit(events, self.scheduler.time(), asked)
 
     def owed(self) -> int:
-        """Return how much of the demand is kept for events that the callbacks emit by themselves."""
+        """Return how much of the demand is reserved for events that the callbacks emit by themselves."""
         return 0 if isinstance(self.callbacks, Inbox) else self.ledger.owed
 
     @property
@@ -396,13 +396,13 @@ class StageProcess(SubscribingProcess):
         return self._output.buffer.keep == "all"
 
     def is_full(self) -> bool:
-        """Return whether the stage is paused, or has no room; then `handle_room` is called when it may go on."""
+        """Return whether the stage is paused or has no room; if so, `handle_room` is called when it may emit again."""
         return self.is_paused or self._has_no_room()
 
     def _has_no_room(self) -> bool:
-        """Return whether the buffer keeps all and has no room; then `handle_room` is called when there is some.
+        """Return whether the buffer keeps all and has no room; if so, `handle_room` is called when there is room.
 
-        In a drain there is always room, for all events are sent.
+        In a drain there is always room, because all events are sent.
         """
         has_none = self.waits_when_full and not self.is_draining and self._ingress.capacity() < 1
         if has_none:
@@ -417,7 +417,7 @@ class StageProcess(SubscribingProcess):
             self.call_back(self.stage.handle_room, partial(self.take_returned, "handle_room"))
 
     def room(self) -> int:
-        """Return how many events of its own would be delivered or buffered now: none while it is paused."""
+        """Return how many own events the stage could deliver or buffer now; 0 while it is paused."""
         return 0 if self.is_paused else self._ingress.capacity()
 
     def unhandled(self) -> int:
@@ -439,7 +439,7 @@ class StageProcess(SubscribingProcess):
         return self._output.demand_by_consumer()
 
     def demand(self, mode: DemandMode) -> None:
-        """Hold demand and events back from now on ("accumulate"), or go on with the ones held back ("forward")."""
+        """Hold demand and events back from now on ("accumulate"), or serve them ("forward")."""
         if mode == "accumulate":
             self._output.accumulate()
         else:

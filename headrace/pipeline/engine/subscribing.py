@@ -74,11 +74,11 @@ class Step:
     """The time from the source, in seconds; a consumer's only."""
 
     def attach(self, process: "SubscribingProcess") -> None:
-        """Called once with the process that the step belongs to."""
+        """Called once with the process of the step."""
         self.process = process
 
     def turn(self) -> int:
-        """Do one thing and give way; return the scheduler's outcome."""
+        """Handle one batch or one end, then let other processes run; return the scheduler's outcome."""
         return self.process.handle_control()
 
     def bound(self, callbacks: Stage) -> None:
@@ -281,7 +281,7 @@ class SubscribingProcess(Process[Stage]):
         self.drop_replacement()
 
     def drop_replacement(self) -> None:
-        """Keep the present callbacks, for the stage is about to end."""
+        """Keep the present callbacks, because the stage is about to end."""
         replacement, self.replacement = self.replacement, None
         if replacement is not None:
             replacement.done.set_exception(NoProcess(self.name))
@@ -395,7 +395,7 @@ class SubscribingProcess(Process[Stage]):
             self._ask_kept(subscription, kept)
 
     def _ask_kept(self, subscription: Subscription, demand: int) -> None:
-        """Ask for demand that others asked for before `handle_subscribe` was called."""
+        """Ask for the demand that was requested by hand before `handle_subscribe` was called."""
         window = subscription.window
         if isinstance(window, ManualWindow):
             SubscriptionHandle(subscription, self).ask(min(demand, window.max_demand - window.outstanding))
@@ -409,7 +409,7 @@ class SubscribingProcess(Process[Stage]):
             )
 
     def source(self) -> SubscriptionHandle:
-        """Return the subscription whose batch is being handled; of several, the one whose callback asks."""
+        """Return the subscription of the current batch; of several batches, that of the calling callback."""
         unit = UNIT.get()
         is_of_task = unit is not None and unit.source.consumer is self
         return SubscriptionHandle(unit.source if unit is not None and is_of_task else self.started_from(), self)

@@ -13,7 +13,7 @@ from headrace.pipeline.message import Message, Outcome
 
 
 class DemandAccumulator(Dispatcher[Subscription]):
-    """Holds demand back: it stays with the subscriptions, where it can still be withdrawn, and keeps its order.
+    """Holds demand back. The demand stays with the subscriptions, keeps its order, and can still be withdrawn.
 
     Events wait in the buffer of the stage, within its limits. The accumulator knows for each ask how many events were
     buffered before it.

@@ -175,7 +175,7 @@ class StageCounts:
         self.discard(1, "error")
 
     def try_again(self, errors: Sequence[BaseException]) -> None:
-        """Count events that are tried again, each with its error; log it once per class of error."""
+        """Count events that are tried again, each with its error; log one event per class of error."""
         self.redelivered += len(errors)
         for error in errors:
             self._log_once(error, type(error).__name__, "tries an event again", logging.WARNING)

@@ -27,7 +27,7 @@ def _always() -> bool:
 
 @dataclass(slots=True, eq=False)
 class PendingPut:
-    """A list of events whose first `taken` have gone in; `done` is resolved when all have."""
+    """A list of events that a sender waits to emit: the first `taken` are emitted; `done` is resolved when all are."""
 
     events: list[object]
     done: asyncio.Future[None]
@@ -70,7 +70,7 @@ class Ingress:
         return self._output.is_acknowledged
 
     def room(self) -> int:
-        """Return how many events could be emitted now: to demand that is not owed, or to the buffer."""
+        """Return how many events could be emitted now: to the buffer, or to demand without owed events."""
         unmet = self._output.collect()
         return self._free() + max(0, unmet - self._owed())
 
@@ -102,8 +102,9 @@ class Ingress:
         self._emit(events)
 
     def put(self, events: list[object], may_begin: Callable[[], bool] = _always) -> asyncio.Future[None]:
-        """Emit the events as there is room. The future is done when all are emitted; cancel it to take the rest back.
+        """Emit the events as there is room. The future is done when all are emitted.
 
+        If the future is cancelled, the rest is not emitted.
         `may_begin` is called once, before the first event is emitted. When it returns False, none is emitted.
         """
         done: asyncio.Future[None] = self._loop.create_future()

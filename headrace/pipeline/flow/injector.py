@@ -50,7 +50,7 @@ class _InjectedSubscription(Subscription):
 
 
 class Injector:
-    """The subscription of one consumer to an owner that is no stage; made before the start or while the consumer runs.
+    """The subscription of one consumer to an owner that is not a stage. It may be made while the consumer runs.
 
     The callbacks of the consumer see it like any other subscription. The consumer does not complete before the injector
     does.
@@ -95,7 +95,7 @@ class Injector:
         return []
 
     def demand_withdrawn(self, subscription: Subscription, demand: int) -> None:
-        """Do nothing: demand that the consumer withdraws is no longer in `wanted`."""
+        """Do nothing: `wanted` already leaves out the demand that the consumer withdraws."""
 
     def _on_handled(self, size: int) -> None:
         self._owner.handled(size, is_crash=self._consumer.state is not ProcessStatus.RUNNING)

@@ -120,7 +120,7 @@ class StageInput:
         return subscription
 
     def to_back(self, subscription: Subscription) -> None:
-        """Put a subscription behind all others, for a stage that does not use `waiting`."""
+        """Give a subscription its next turn after all others, for a stage that does not use `waiting`."""
         del self.subscriptions[subscription]
         self.subscriptions[subscription] = None
 
@@ -137,7 +137,7 @@ class StageInput:
         return events
 
     def start_batch(self, subscription: Subscription, events: list[object], ingested_at: float, size: int) -> None:
-        """Keep a batch as in flight. It had `size` events, and a callback may have changed its list since."""
+        """Mark a batch of `size` events as in flight. A callback may have changed its list since."""
         self.source = subscription
         self.current_batch = events
         self.ingested_at = ingested_at

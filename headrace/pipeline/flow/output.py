@@ -22,7 +22,7 @@ class OutputView(Protocol):
     is_acknowledged: bool
 
     def reached(self, message: object) -> None:
-        """Pass on a message whose marker is due."""
+        """Pass a message to the owner: all events before its marker are delivered or discarded."""
 
     def discard(self, events: list[object], reason: str) -> None:
         """Count events that go no further as failed."""
@@ -71,7 +71,7 @@ class StageDispatchContext:
         LOG.warning("stage %r: %s", self._output.counts.stage, sentence)
 
     def reached(self, message: object) -> None:
-        """Pass on a message whose marker is due."""
+        """Pass a message to the owner: all events before its marker are delivered or discarded."""
         self._output.reached(message)
 
 
@@ -95,11 +95,11 @@ class OutputOwner(Protocol):
 class StageOutput:
     """The events that a producer or producer-consumer has emitted, and the subscriptions to it.
 
-    With one plain subscriber there is nothing to choose, and the dispatcher is not called: `single` is that subscriber.
+    With one plain subscriber the dispatcher has no choice and is not called: `single` is that subscriber.
     While the stage accumulates, another dispatcher takes its place, and there is no `single`.
 
-    Events that the buffer cannot keep are discarded; with `overflow_fails` they fail. `is_lossy` says that this is
-    wanted, so that no sender is refused instead.
+    Events that the buffer cannot keep are discarded; with `overflow_fails` they fail. If `is_lossy`, the stage wants
+    that, and no sender is refused instead.
     """
 
     __slots__ = (
@@ -297,7 +297,7 @@ class StageOutput:
             self.reached(message)
 
     def reached(self, message: object) -> None:
-        """Pass on a message whose marker is due."""
+        """Pass a message to the owner: all events before its marker are delivered or discarded."""
         self.waiting_messages -= 1
         if self._owner is not None and not self._is_down:
             self._owner.on_info(message)
@@ -450,7 +450,7 @@ class StageOutput:
         return used
 
     def _ask_for_more(self) -> None:
-        """Wake the stage where demand is left, because dropped events met none of it."""
+        """Wake the stage if demand is left: dropped events have met none of it."""
         if self.subscriptions and self._unmet() > 0:
             subscription = self.subscriptions[0]
             subscription.wake(subscription.producer_turns)

@@ -7,11 +7,11 @@ from headrace.pipeline.flow.subscription import Subscription, without
 
 
 class SafeDispatcher:
-    """A dispatcher that raises is a crash of its stage.
+    """Passes an error of the dispatcher to `failed`, which crashes the stage.
 
-    `failed` is called with the error, for the caller may be another stage, in whose turn nothing is raised. From then
-    on the dispatcher `is_failing`, and is not called until the next life of its stage. `accounted` are the events that
-    it discarded or failed during the last `dispatch`.
+    The error is not raised, because the caller may be in the turn of another stage. From then on the dispatcher
+    `is_failing`, and is not called until the next life of its stage. `accounted` are the events that it discarded or
+    failed during the last `dispatch`.
     """
 
     __slots__ = ("_failed", "accounted", "is_failing")

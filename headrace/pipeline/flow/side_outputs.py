@@ -39,7 +39,7 @@ class SideOutputs:
 async def emit_to_side_output(ingress: Ingress, events: Sequence[object], emitted: list[object] | None = None) -> int:
     """Emit events by a side output as there is room, and return how many it took: fewer where it has ended.
 
-    Events go in from the first on. When cancelled, some may have gone in: those are in `emitted`.
+    Events are emitted in order. After a cancellation, `emitted` holds the events that the output took.
     """
     taken = 0
     while taken < len(events):

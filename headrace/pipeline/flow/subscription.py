@@ -55,7 +55,7 @@ class Marker:
     kind: MarkerKind
     reason: ExitReason = "normal"
     is_own: bool = False
-    """Whether the consumer itself has ended the subscription, and so lives on in every cancel mode."""
+    """Whether the consumer itself has ended the subscription. It then continues in every cancel mode."""
     reached: Callable[[], None] | None = None
     """Called when an info is due; None for an end."""
 
@@ -63,8 +63,8 @@ class Marker:
 class Line:
     """The subscriptions of one consumer whose queue is not empty; first the one that was served longest ago.
 
-    Entries are not up to date: when one comes to the head, it is moved if it was served since, or removed if its queue
-    is empty.
+    Entries may be out of date. `first` checks the first one: it moves an entry that was served since, and removes one
+    whose queue is empty.
     """
 
     __slots__ = ("_count", "_heap")
@@ -124,7 +124,7 @@ class ProducerEnd(StageEnd, Protocol):
     """The producer's end of a subscription."""
 
     def on_unsubscribe(self, subscription: "Subscription", unbegun: list[object]) -> list[object]:
-        """Called when a consumer has left. Take back its unbegun events, or return them."""
+        """Called when a consumer has left. Requeue its unbegun events, or return them."""
 
     def demand_withdrawn(self, subscription: "Subscription", demand: int) -> None:
         """Called when a consumer withdraws `demand` that was reported to the dispatcher."""
@@ -340,7 +340,7 @@ class Subscription:
 
 
 def without(events: list[object], removed: Sequence[object]) -> list[object]:
-    """Return the events without the objects in `removed`. An object is removed as often as it is in there."""
+    """Return the events without the objects in `removed`. An object is removed as often as `removed` holds it."""
     times = Counter(map(id, removed))
     rest: list[object] = []
     for event in events:

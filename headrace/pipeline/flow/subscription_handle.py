@@ -61,7 +61,7 @@ class SubscriptionHandle:
 
     @property
     def to(self) -> SubscribeTo:
-        """The `SubscribeTo` with which it was made."""
+        """The `SubscribeTo` with which the subscription was made."""
         return self._subscription.to
 
     @property
@@ -82,7 +82,7 @@ class SubscriptionHandle:
     def ask(self, demand: int) -> None:
         """Ask the producer for `demand` more events; 0 does nothing.
 
-        For a consumer whose `handle_subscribe` returned "manual", or will. Demand from before its return is asked for
+        Only for a consumer whose `handle_subscribe` returns "manual". Demand that it asks for before it returns is sent
         when it has returned. Raises `SubscriptionError` in automatic mode and on the producer's side, and `DemandError`
         below 0 or when more than `max_demand` would be outstanding. On a subscription that has ended it does nothing.
         """

@@ -22,7 +22,7 @@ from headrace.telemetry.events import LOG
 
 
 class EventProcess(TaskProcess):
-    """Runs the handler of one event, and ends with it. `has_failed` is set when the handler calls `fail`."""
+    """Runs the handler of one event, and ends after it. `has_failed` is set when the handler calls `fail`."""
 
     __slots__ = ("has_failed",)
 
@@ -125,7 +125,7 @@ class EventChildren(ChildTable[EventEntry]):
         return reply
 
     def kill_and_finalize(self) -> None:
-        """Kill the running children, and remove all at once, since no task waits for their end any more."""
+        """Kill the running children, and remove all children at once: no task waits for their end any more."""
         self.kill()
         for entry in list(self.entries.values()):
             if self.entries.pop(entry.key, None) is not None and self._removed is not None:

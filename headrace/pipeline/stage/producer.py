@@ -175,9 +175,9 @@ class Producer(Stage, Generic[Out]):
     def from_stream(source: Iterable[Out] | AsyncIterable[Out]) -> "Callable[[], Producer[Out]]":
         """Return a factory of producers for an iterable, async iterable or aiostream stream; they complete at its end.
 
-        When the source raises, one event counts as failed, and the stage restarts: an iterator then goes on where it
-        was, and another iterable (a list, a range) begins again. A generator that raised can do neither, and a source
-        without any further event has not completed: both end the run with `Unrecoverable`.
+        When the source raises, one event counts as failed, and the stage restarts: an iterator continues, and any other
+        iterable (a list, a range) begins again. A generator cannot continue after an error. It ends the run with
+        `Unrecoverable`, as does an iterator without further events.
         Raises `BadOption` for anything else.
         """
         if not isinstance(source, Iterable | AsyncIterable):
@@ -199,7 +199,7 @@ class Inbox(Producer[Out]):
 
 
 class _End(enum.Enum):
-    """The value for the end of an iterator."""
+    """Marks the end of an iterator."""
 
     END = enum.auto()
 

@@ -44,7 +44,7 @@ class Concurrency:
         return self.limit == 1 and self.mode == "inline"
 
     def problem(self, stage: Stage, *, has_timeout: bool) -> str | None:
-        """Return the reason why a stage cannot run so, as a text that follows its name; None if it can."""
+        """Return why a stage cannot run with this concurrency, as a text that follows its name; None if it can."""
         if self.is_plain:
             is_kept = not has_timeout or stage.awaits()
             return None if is_kept else f"has a timeout that cannot be kept: {_BLOCKS}"
@@ -202,7 +202,7 @@ class StageSettings:
         default_keep: KeepPolicy = "last",
         default_bytes: int | None = None,
     ) -> StageOutput:
-        """Return a new output. Where the settings leave a limit open, the defaults of the stage hold."""
+        """Return a new output. The defaults of the stage apply to limits that the settings leave out."""
         limit = default_buffer_size if self.buffer_size is None else self.buffer_size
         if self.overflow_fails and default_keep == "last":
             default_keep = "first"

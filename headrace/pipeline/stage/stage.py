@@ -215,7 +215,7 @@ class Stage(GenServer):
 
     @property
     def name(self) -> str:
-        """The name of the stage. This and all below is valid from `init` on."""
+        """The name of the stage. It and all members below may be used in `init` and later."""
         return self._runtime.counts.stage
 
     @property

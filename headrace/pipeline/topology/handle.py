@@ -85,7 +85,7 @@ class StageReader:
         self._output.lose_unread(events, reason)
 
     def _turn(self) -> int:
-        """Wake the coroutine that reads: something waits."""
+        """Wake the coroutine that reads: a batch or a marker waits."""
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
         return IDLE

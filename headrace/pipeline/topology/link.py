@@ -154,7 +154,7 @@ def output_of(process: StageProcess, instead: str) -> StageOutput:
 
 
 def ingress_of(process: StageProcess, instead: str) -> Ingress:
-    """Return the ingress of a process. Raises `GraphError` for a consumer, as `output_of` does."""
+    """Return the ingress of a process. Raises `GraphError` for a consumer."""
     output_of(process, instead)
     return cast("Ingress", process.ingress)
 
@@ -187,7 +187,7 @@ _MODES: Final = get_args(CancelMode)
 
 
 def checked_target(stage: str, to: object) -> SubscribeTo:
-    """Return a target with all options: of a name, the defaults. Raises `GraphError` for an invalid one."""
+    """Return a target with all options; a name gets the defaults. Raises `GraphError` for an invalid one."""
     if isinstance(to, str):
         return SubscribeTo(to)
     if not isinstance(to, SubscribeTo):
@@ -262,7 +262,7 @@ class Edge:
 
     @property
     def delivered(self) -> int:
-        """The number of events that were delivered and not taken back."""
+        """The number of events that were delivered and not returned to the producer."""
         return self._delivered + sum(one.delivered for one in self._subscriptions)
 
     def add(self, subscription: Subscription) -> None:
@@ -382,7 +382,7 @@ class Ends:
                 removed += self._if_unconsumed(edge.producer)
 
     def _if_unconsumed(self, name: str) -> list[str]:
-        """Add a stage without consumers to the unconsumed ones; return it if it is new there."""
+        """Add a stage without consumers to the unconsumed stages; return the stage if it was added."""
         if self._readers[name] or name in self._ended:
             return []
         self._ended.add(name)

@@ -119,7 +119,7 @@ def _output_spec(of: StageSpec, output: str, targets: Sequence[SubscribeTo]) -> 
 def with_side_outputs(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
     """Return the stages, and one more for each side output to which a stage subscribes.
 
-    Raises `GraphError` for the errors of an unknown stage or of a producer, and for a name that is taken.
+    Raises `GraphError` for the `errors` output of an unknown stage or of a producer, and for a name that is taken.
     """
     found: dict[str, StageSpec] = {}
     for spec in specs.values():
