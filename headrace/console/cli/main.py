@@ -19,6 +19,7 @@ from headrace.console.cli.streams import Color, ColorOption, ExitCode, escape_un
 
 COMMANDS: Final = {
     "run": ("run", "Run a config file until it ends."),
+    "worker": ("worker", "Run the jobs of modules, without a config file."),
     "validate": ("validate", "Check config files, each alone and against each other."),
     "schema": ("validate", "Print the JSON Schema of config files, with every installed stage type."),
     "jobs": ("jobs", "List, show, enqueue and change jobs."),

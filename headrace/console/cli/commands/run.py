@@ -107,6 +107,24 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+LogLevelOption = Annotated[
+    LogLevel | None,
+    typer.Option(
+        help="Log from this level on; debug shows tracebacks.",
+        metavar="debug|info|warning|error",
+        show_default="info",
+    ),
+]
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option(
+        help="Write logs as short lines or as JSON.",
+        metavar="text|json",
+        show_default="text with progress, JSON without",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """The options of the command; the default of a None depends on whether there is a terminal."""
@@ -123,14 +141,14 @@ class RunOptions:
     json_file: str | None = None
 
 
-def run_file(options: RunOptions) -> ExitCode:
-    """Run the pipeline of a config file; return the exit code.
+def run_config(options: RunOptions, load: Callable[[], Config]) -> ExitCode:
+    """Run the pipeline of the config that `load` returns, or whose findings it raises; return the exit code.
 
     It is 2 where events would be printed between the JSON document, or where its file cannot be written.
     """
     try:
         _check_json_file(options.json_file)
-        config = load_file(options.file, runs_alone=True)
+        config = load()
         _check_stdout(options, config)
         pipeline = Pipeline.from_config(config)
     except ConfigError as error:
@@ -155,6 +173,11 @@ def run_file(options: RunOptions) -> ExitCode:
     if has_running_jobs:
         end_process(code)
     return code
+
+
+def run_file(options: RunOptions) -> ExitCode:
+    """Run the pipeline of a config file, as `run_config` does."""
+    return run_config(options, lambda: load_file(options.file, runs_alone=True))
 
 
 async def _run_until_end(pipeline: Pipeline, plan: RunPlan, bound: ExitBound) -> RunSummary:
@@ -321,22 +344,8 @@ def run(  # noqa: PLR0913 - to typer each option is a parameter
         str | None,
         typer.Option(help="Write that document to a file, for runs whose stages write to stdout.", metavar="FILE"),
     ] = None,
-    log_level: Annotated[
-        LogLevel | None,
-        typer.Option(
-            help="Log from this level on; debug shows tracebacks.",
-            metavar="debug|info|warning|error",
-            show_default="info",
-        ),
-    ] = None,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            help="Write logs as short lines or as JSON.",
-            metavar="text|json",
-            show_default="text with progress, JSON without",
-        ),
-    ] = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The same as --log-level debug.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Log warnings and errors; show no progress and no summary.")
