@@ -16,6 +16,7 @@ from headrace.console.cli.main import make_app
 from headrace.jobs import Jobs, worker
 from headrace.jobs.job import NewJob
 from headrace.jobs.stores.postgres_store import PostgresStore
+from tests.fakes.forking import in_fork
 
 
 @worker(record=True)
@@ -54,6 +55,18 @@ async def test_a_cancel_by_oban_stops_a_running_job(postgres_url: str) -> None:
             with psycopg.connect(postgres_url) as connection:
                 connection.execute("update oban_jobs set state = 'cancelled', cancelled_at = now()")
             await ended.wait()
+
+
+@pytest.mark.asyncio
+async def test_threads_and_a_forked_child_make_sync_calls(postgres_url: str) -> None:
+    async with Jobs(postgres_url, [double], {"default": 5}) as jobs:
+        handle = await asyncio.to_thread(double.enqueue_sync, 4)
+        assert await asyncio.to_thread(handle.result_sync, 20) == 8
+        later = await double.schedule_in(60, 5)
+        assert in_fork(lambda: handle.result_sync(5)) == "8"
+        assert in_fork(later.cancel_sync) == "True"
+        assert (await asyncio.to_thread(jobs.retry_sync, later.id)) == [later.id]
+        assert await later.result(20) == 10
 
 
 def _service(url: str) -> list[str]:
