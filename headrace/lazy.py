@@ -7,7 +7,7 @@ from typing import Any
 
 
 def loaded(module: str, name: str) -> Any:
-    """Import a module below `headrace`, and return what it defines under that name."""
+    """Import a module below `headrace`, and return the object that it defines under that name."""
     return getattr(import_module(f"headrace.{module}"), name)
 
 

@@ -109,7 +109,7 @@ class Offload:
     def _measured(self, call_seconds: float, count: int = 1) -> None:
         """Count the work of a call of `count` events, and adapt the number of events in one call to it.
 
-        One call at most doubles that number. The time of one event is a moving mean, so that a busy core changes it
+        That number grows at most twofold a call. The time of one event is a moving mean, so that a busy core changes it
         little.
         """
         self._worked(call_seconds)
