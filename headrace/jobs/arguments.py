@@ -19,10 +19,10 @@ from headrace.jobs.job import Cancel, Discard, Snooze
 from headrace.jobs.running_job import RunningJob, current_job
 
 _CONFIG: Final = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-"""Keeps any bytes. Types with a config of their own use that."""
+"""Lets pydantic keep any bytes. Types with their own config use that config instead."""
 
 _ALIKE: Final = (list, tuple, AbstractSet, Mapping)
-"""Types whose values may come back as another class of their kind: a tuple as a list, a mapping as a dict."""
+"""Types whose values may be decoded as another class: a tuple as a list, a mapping as a dict."""
 
 
 _OPEN: Final = frozenset({"dict", "list", "tuple", "set", "frozenset", "generator"})
@@ -55,7 +55,7 @@ class Codec:
         self._has_any = _has_any(self._adapter.core_schema)
 
     def encoded(self, value: object) -> object:
-        """Return `value` as JSON. Raises `CodecError` if it does not fit, or would come back as another value."""
+        """Return `value` as JSON. Raises `CodecError` if it does not fit, or would be decoded as another value."""
         if isinstance(value, str) and not is_json(value):
             broken = ", which is broken text: it cannot be written as UTF-8"
             raise CodecError((), value, broken)
@@ -108,7 +108,7 @@ def _has_any(schema: object) -> bool:
 
 
 def _first_change(before: object, after: object) -> CodecError | None:
-    """Return an error for the first part of a value that came back as another one. A tuple may come back as a list."""
+    """Return an error for the first part of a value that was decoded as another value. A tuple may become a list."""
     waiting: list[tuple[tuple[int | str, ...], object, object]] = [((), before, after)]
     while waiting:
         path, one, back = waiting.pop()
@@ -125,7 +125,7 @@ def _first_change(before: object, after: object) -> CodecError | None:
 
 
 def _changed(path: tuple[int | str, ...], before: object, after: object) -> CodecError:
-    """Return the error of a value that would come back as another one."""
+    """Return the error of a value that would be decoded as another value."""
     if isinstance(before, float) and not math.isfinite(before):
         return CodecError(path, before, ", which no JSON can hold: send None or a text in its place")
     why = f", and would come back as {type(after).__name__}: annotate the parameter with its very type"
@@ -133,7 +133,7 @@ def _changed(path: tuple[int | str, ...], before: object, after: object) -> Code
 
 
 def shown(value: object) -> str:
-    """Return the start of the `repr` of a value, or its class if that raises, as for a value nested too deep."""
+    """Return the start of the `repr` of a value. If `repr` raises, as for too deep a value, return its class."""
     try:
         return f"{value!r:.100}"
     except Exception:  # noqa: BLE001 - the `__repr__` of a user's class may raise any error
@@ -183,7 +183,7 @@ _PLAIN: Final = frozenset({int, str, bool, float})
 _ANSWERS: Final = frozenset({Snooze, Cancel, Discard})
 
 _SURE: Final = frozenset({int, bool})
-"""Types of these whose every value is JSON; a float may be nan, and a text broken."""
+"""Those of these types whose values are always JSON. A float may be nan, and a text may be invalid UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ class Enqueues(Protocol):
         """Return a job, or None when there is none of that id."""
 
     async def conflict_of(self, job: NewJob) -> Job | None:
-        """Return the newest job with the unique key of `job`, in whatever state it is."""
+        """Return the newest job with the unique key of `job`, whatever its state."""
 
     def conflict_of_sync(self, job: NewJob) -> Job | None:
         """Thread-safe version of `conflict_of` that blocks."""

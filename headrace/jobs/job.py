@@ -10,10 +10,9 @@ from headrace.jobs.errors import BadAnswer, BadUnique
 JobState = Literal[
     "available", "suspended", "scheduled", "executing", "retryable", "completed", "discarded", "cancelled"
 ]
-"""Oban's states of a job.
-
-It can be claimed; it waits in a workflow, batch or chain; it waits for its time; it runs; it failed and waits for its
-next attempt; and three ends: completed, discarded, cancelled.
+"""Oban's states of a job. `available`: a queue can claim it; `suspended`: it waits in a workflow, batch or chain;
+`scheduled`: it waits for its time; `executing`: it runs; `retryable`: it failed and waits for its next attempt. The
+other three are ends.
 """
 
 STATES: Final[tuple[JobState, ...]] = get_args(JobState)
@@ -61,7 +60,7 @@ STATE_GROUPS: Final[Mapping[StateGroup, frozenset[JobState]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """When a new job is a duplicate of an existing one, and so is not inserted (Oban's options).
+    """The rule by which a new job is a duplicate of an existing one, and is not inserted (Oban's options).
 
     It is one when their `fields` are equal (of args and meta only the `keys`, if any are named), the existing job is in
     one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). Then the existing job

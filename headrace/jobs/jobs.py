@@ -59,7 +59,7 @@ class Jobs:
     """
 
     is_stand_in: ClassVar[bool] = False
-    """Whether it replaces any service that is opened for its workers, as that of a test does."""
+    """Whether this service replaces any other that is opened for its workers, as the service of a test does."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Jobs:
         self.store = self._own_store = store = store_or_of(store)
         self.stand_in: Jobs | None = None
         self._lent: list[AnyWorker] = []
-        """Workers of ours that the stand-in does not list, and serves nevertheless."""
+        """Workers of this service that the stand-in does not list, but also serves."""
         self.catalogue = catalogue = (
             workers if isinstance(workers, WorkerCatalogue) else WorkerCatalogue.of_modules(workers)
         )
@@ -194,7 +194,7 @@ class Jobs:
         self.store.close_sync()
 
     def _take_stand_in(self) -> bool:
-        """Use the service of a test, if it has any of the workers; return whether it has."""
+        """Use the service of a test if it has any of the workers; return whether there is one."""
         services = {one.binding.service for one in self.catalogue}
         stand_in = next((one for one in services if isinstance(one, Jobs) and one.is_stand_in), None)
         if stand_in is not None:
@@ -345,7 +345,7 @@ class Jobs:
         await self.store.change_queue(name, is_paused=True)
 
     async def resume(self, name: str) -> None:
-        """Claim again. Raises `NoQueue`."""
+        """Claim jobs of a paused queue again. Raises `NoQueue`."""
         self._queue(name).resume()
         await self.store.change_queue(name, is_paused=False)
 
@@ -476,7 +476,7 @@ class Jobs:
         return AttemptRunner(self.catalogue, context)
 
     def _fit_threads(self) -> None:
-        """Keep one thread for each slot."""
+        """Keep as many threads as the queues have slots."""
         if self._threads is not None:
             self._threads.resize(max(1, sum(queue.limit for queue in self.queues.values())))
 

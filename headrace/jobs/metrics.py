@@ -25,10 +25,11 @@ from headrace.telemetry.counts import Families, Family, FamilySpec, HistogramCou
 from headrace.telemetry.events import EventName, Measurements, Metadata, Telemetry
 
 OTHER: Final = "other"
-"""The label of workers that no listed module has, and of queues that do not run here: there may be any number."""
+"""The label of workers that no listed module has, and of queues that do not run here. It limits the number of
+series."""
 
 OUTCOMES: Final = ("completed", "failed", "discarded", "cancelled", "snoozed", "returned")
-"""How an attempt ends: `failed` is tried again, `discarded` is not, `returned` was ended by a stop."""
+"""How an attempt ends: `failed` is tried again, `discarded` is not, and a stop of the process causes `returned`."""
 
 SECONDS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 """Bounds of the histograms."""

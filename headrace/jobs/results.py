@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FOR_EVER_SECONDS: Final = LONGEST_DURATION_SECONDS
-"""How long a result without an expiry is kept."""
+"""The number of seconds for which a result without an expiry is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class JobRegistry(Generic[P, T]):
     """
 
     def __init__(self, worker: "Worker[P, Any, T]", *, expires_in_seconds: float | timedelta | None = None) -> None:
-        """`find` answers with a result for `expires_in_seconds` after it was recorded; None is for ever.
+        """`find` returns a result until `expires_in_seconds` after it was recorded; None means without a limit.
 
         Raises `BadWorker` for a worker that records no results, and for a bad number of seconds.
         """
@@ -252,7 +252,7 @@ class ChangeWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Ask again: a queue runs."""
+        """Ask the store again, because a queue runs now."""
         self._results.awaited.set()
 
     async def run(self) -> None:

@@ -17,7 +17,7 @@ CHECKPOINT: Final = "checkpoint"
 """The key of a job's meta for its cursor."""
 
 DEADLINE: Final = "deadline"
-"""The key of a job's meta for the time, as text, after which it must not begin."""
+"""The key of a job's meta for its deadline: the time, as text, after which the job must not begin."""
 
 NOTE_LIMIT: Final = 1000
 """Characters of a note that are kept."""
@@ -110,7 +110,7 @@ class RunningJob:
 
     @property
     def gives_way(self) -> bool:
-        """Whether the function has read that its process stops, and so may have returned before it was done."""
+        """Whether the function has read that its process stops, and so may have returned with its work unfinished."""
         return self._is_stopping and self._has_noticed
 
     @property

@@ -79,7 +79,7 @@ class JobsSettings:
 def periodic_tasks_of(
     store: JobStore, settings: JobsSettings, available: Callable[[str], None], exhausted: Exhausted
 ) -> list[PeriodicTask]:
-    """Return new periodic tasks; `available` is called with each queue that has got due jobs."""
+    """Return new periodic tasks; `available` is called with the name of each queue that got due jobs."""
     return [
         Stager(store, settings.now, available),
         Lifeline(store, exhausted.follow_up),

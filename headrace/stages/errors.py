@@ -77,7 +77,7 @@ class CannotRead(Unrecoverable):
 
 
 class ReaderClosed(Unrecoverable):
-    """The reader of standard output is gone, as after `| head`."""
+    """The program that read standard output has ended, as after `| head`."""
 
     def __init__(self) -> None:
         super().__init__("the reader of standard output is gone: let its reader read to the end, or write to a file")

@@ -111,7 +111,7 @@ def no_args() -> Expression:
 
 
 def job_options(**options: object) -> JobOptions:
-    """Return the options that are set; the worker has the others."""
+    """Return the options that are set; the worker's options apply for the others."""
     return cast("JobOptions", {name: value for name, value in options.items() if value not in (None, ())})
 
 
@@ -147,7 +147,7 @@ Called = tuple[tuple[object, ...], dict[str, object]]
 
 
 def registry_over(worker: AnyWorker, expires_in_seconds: float | None = None) -> JobRegistry[..., object]:
-    """Return the registry of a worker's results. Raises `BadWorker` for one that records none."""
+    """Return the registry of a worker's results. Raises `BadWorker` for a worker that records no results."""
     return JobRegistry(worker, expires_in_seconds=expires_in_seconds)
 
 

@@ -272,16 +272,17 @@ class StageType:
     """Whether `__init__` also gets the `Jobs` of the run, so that the config must have the block `jobs:`."""
 
     awaits_jobs: ClassVar[bool] = False
-    """Whether its events only go through while jobs are claimed, so that a drain claims jobs until the stages ended."""
+    """Whether the stage needs running jobs to handle its events. A drain then claims jobs until the stages have
+    ended."""
 
     @staticmethod
     def has_waiting_sender(options: BaseModel) -> bool:  # noqa: ARG004 - the default needs no options
-        """Whether a sender waits for the outcome of its event, and may send no other one until then."""
+        """Whether a sender waits for the outcome of its event before it sends the next event."""
         return False
 
     @staticmethod
     def writes_to_stdout(options: BaseModel) -> bool:  # noqa: ARG004 - a default that asks nothing
-        """Whether it writes events to standard output."""
+        """Whether the stage writes events to standard output."""
         return False
 
     def acknowledge_when_stored(self) -> None:

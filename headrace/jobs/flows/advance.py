@@ -46,7 +46,7 @@ AGAIN_SECONDS: Final = 1.0
 """How long the advancer waits after an error, before it tries again."""
 
 FEW: Final = 8
-"""If a step comes after more steps than that, the store is first asked whether one of them has not ended."""
+"""If a step has more predecessors than this, the store is first asked whether one of them has not ended."""
 
 KEPT_STEPS: Final = 20_000
 """Steps in the cached graphs of all workflows, about 300 bytes each; one graph may be larger."""
@@ -70,7 +70,7 @@ def groups_of_all(jobs: Iterable[Job | NewJob]) -> list[JobGroups]:
 
 
 async def advance(store: AdvancerStore, group: JobGroups) -> set[JobGroups]:
-    """Release the jobs of a group that need wait no longer, and cancel the jobs that can no longer run.
+    """Release the jobs of a group whose predecessors have ended, and cancel the jobs that can no longer run.
 
     Return the other groups that this has changed. On cancellation, a part of the changes may be made.
     """
@@ -247,7 +247,7 @@ class Advancer:
         self._wake.set()
 
     async def _advance(self, changed: dict[JobGroups, set[int] | None], group: JobGroups) -> set[JobGroups]:
-        """Advance a group; if it comes a second time, another group has changed it."""
+        """Advance a group. If a group is passed a second time, another group has changed it."""
         return await self._graphs.advance(group, changed.pop(group, None))
 
     async def run(self) -> None:

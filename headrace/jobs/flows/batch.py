@@ -105,7 +105,7 @@ class BatchRun(FlowRun):
     _key = "batch_id"
 
     async def progress(self) -> BatchProgress:
-        """Return the states of its members; duplicates of other jobs are not counted."""
+        """Return the states of the members; duplicates of other jobs are not counted."""
         counts = {state: await self._service.store.count(self._members(state)) for state in STATES}
         return BatchProgress({state: count for state, count in counts.items() if count})
 

@@ -74,9 +74,9 @@ def chunk_size(worker: AnyWorker) -> int | None:
 
 
 class ChunkBatch:
-    """Jobs that begin together, while no other jobs begin: their chunk need not wait for others.
+    """Jobs that begin together, while no other jobs begin: their chunk does not wait for other jobs.
 
-    The context of each job holds it.
+    The context of each job holds the `ChunkBatch`.
     """
 
     def __init__(self, job_ids: Iterable[int]) -> None:
@@ -84,7 +84,10 @@ class ChunkBatch:
         self._chunks: list[asyncio.Event] = []
 
     def came(self, job_id: int, full: asyncio.Event | None = None) -> None:
-        """Note that a job is in a chunk, or, without one, has ended. When no job is missing, the chunks are full."""
+        """Called when a job has joined the chunk with the event `full`, or, without one, has ended.
+
+        When no job is missing any more, the chunks are full.
+        """
         self._missing.discard(job_id)
         if full is not None:
             self._chunks.append(full)
@@ -133,7 +136,7 @@ class _Chunk(Generic[I, R]):
         self._task = Scheduler().start_task(self._run(), copy_context(), f"chunk of {name}")
 
     def has_room(self) -> bool:
-        """Return whether it takes another item, on this loop."""
+        """Return whether the chunk has room for another item, and belongs to this loop."""
         is_here = self._loop is asyncio.get_running_loop()
         return is_here and not (self._is_begun or self._full.is_set() or self._task.done())
 
@@ -170,7 +173,7 @@ class _Chunk(Generic[I, R]):
             _resolve(future, result)
 
     def _checked(self, results: object, count: int) -> Sequence[Any]:
-        """Return a result for each. Raises `BadAnswer`."""
+        """Return a result for each item. Raises `BadAnswer`."""
         if results is None:
             return [None] * count
         if isinstance(results, Sequence) and not isinstance(results, str) and len(results) == count:
@@ -210,7 +213,7 @@ def _pretend(one: Callable[..., object], function: Callable[..., object], name: 
 
 
 def _of_one(hint: Any) -> Any:
-    """Return the annotation of the result of one job, made from that of the function."""
+    """Return the annotation of the result of one job, made from the function's annotation."""
     lists = [each for each in union_members(hint) if each is not type(None)]
     if not lists:
         return None

@@ -157,7 +157,7 @@ class FlowRun:
         self._group = JobGroups(self._key, flow_id)
 
     async def advance(self) -> None:
-        """Release the jobs that need wait no longer. This also happens without a call."""
+        """Release the jobs whose predecessors have ended. headrace also does this without a call."""
         await advance_all(self._service.store, [self._group])
 
 

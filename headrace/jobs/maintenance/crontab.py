@@ -14,7 +14,7 @@ from headrace.jobs.stores.store import Inserts
 from headrace.telemetry.events import LOG
 
 CatchUp = Literal["none", "last", "all"]
-"""Which times that passed while no process led are enqueued late: none, the last one, or all."""
+"""Which runs are enqueued late when their times passed without a leader: none, the last one, or all."""
 
 CHECK_SECONDS: Final = 1.0
 """The longest time between two checks, since the clock may be set."""

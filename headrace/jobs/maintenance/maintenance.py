@@ -172,7 +172,7 @@ KEPT: Final = (
     Retention("cancelled", 7 * _DAY, 100_000),
     Retention("discarded", 180 * _DAY, 100_000),
 )
-"""The default. Discarded jobs are kept as long as Sidekiq keeps its dead jobs."""
+"""The default retention. Discarded jobs are kept as long as Sidekiq keeps its dead jobs."""
 
 
 class Pruner:
@@ -209,7 +209,7 @@ Due jobs of this process start at most so late; jobs of other processes start at
 
 
 class Stager:
-    """Makes due jobs available; `available` is called with each queue that has got any."""
+    """Makes due jobs available, and calls `available` with the name of each queue that got some."""
 
     name = "stage"
 

@@ -63,11 +63,11 @@ class Cron:
 
     @property
     def is_reboot(self) -> bool:
-        """Whether it is due at the start alone."""
+        """Whether the entry is due only at the start."""
         return self._fields == REBOOT
 
     def next_after(self, time: datetime) -> datetime | None:
-        """Return the first time after `time` at which it is due; None for `@reboot`.
+        """Return the first time after `time` at which the entry is due; None for `@reboot`.
 
         >>> Cron("30 7 * * mon-fri", "Europe/Berlin").next_after(datetime(2026, 11, 27, 12, tzinfo=UTC))
         datetime.datetime(2026, 11, 30, 6, 30, tzinfo=datetime.timezone.utc)
@@ -75,7 +75,7 @@ class Cron:
         return next(self._after(time), None)
 
     def all_between(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """Yield its times later than `after` and not later than `until`, oldest first."""
+        """Yield the entry's times later than `after` and not later than `until`, oldest first."""
         for time in self._after(after):
             if time > until:
                 return

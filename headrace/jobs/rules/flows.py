@@ -94,7 +94,7 @@ class BatchStatus:
 
 
 def decide_callbacks(callbacks: Sequence[Job], status: BatchStatus) -> AdvanceDecision:
-    """Decide about the suspended callbacks of one batch."""
+    """Decide which suspended callbacks of one batch to release or cancel."""
     release, cancel = [], []
     for callback in callbacks:
         if _is_due(callback, status):
@@ -118,15 +118,16 @@ IGNORES: Final[Mapping[JobState | None, str]] = {
     "discarded": "ignore_discarded",
     None: "ignore_deleted",
 }
-"""The key of the meta that lets a step run after one that ended so; None is a deleted one."""
+"""By the end of a preceding step, the key of the meta that lets a step run nevertheless; None is a deleted step."""
 
 _Readiness = Literal["ready", "waits", "lost"]
 
 
 def decide_steps(steps: Sequence[Job], duplicates: Mapping[int, JobState]) -> AdvanceDecision:
-    """Decide about the suspended steps of one workflow; a cancelled step may cancel the steps after it.
+    """Decide which suspended steps of one workflow to release or cancel; a cancellation may cause others.
 
-    `duplicates` are the states of jobs outside of it that existed before its steps; a deleted one counts as completed.
+    `duplicates` are the states of jobs outside of the workflow that existed before its steps; a deleted one counts as
+    completed.
     """
     states = {name_of(step): step.state for step in steps}
     suspended = [step for step in steps if step.state == "suspended"]
@@ -181,7 +182,7 @@ def suspended_again(steps: Sequence[Job], retried: frozenset[int]) -> list[Job]:
 
 
 def _reached(steps: Sequence[Job], names: Iterable[str], is_meant: Callable[[Job], bool]) -> list[Job]:
-    """Return the steps after these names, through steps that are meant alone, each once."""
+    """Return the steps after these names, each once, found through steps with `is_meant` only."""
     after: dict[str, list[Job]] = {}
     for step in steps:
         for name in deps_of(step):
@@ -210,7 +211,7 @@ def _readiness(step: Job, states: Mapping[str, JobState], duplicates: Mapping[in
 
 @dataclass(frozen=True, slots=True)
 class StepGraph:
-    """The steps after each, and the steps before each that has any."""
+    """For each step the steps after it, and for each step with predecessors the steps before it."""
 
     after: Mapping[int, Sequence[int]]
     before: Mapping[int, frozenset[int]]

@@ -47,7 +47,7 @@ class JobFilter:
 
     @classmethod
     def of(cls, which: "JobFilter | int") -> "JobFilter":
-        """Return the filter itself, or that of one job's number. Raises `BadFilter`."""
+        """Return the filter itself, or for a job's number a filter of that job. Raises `BadFilter`."""
         if isinstance(which, cls):
             return which
         if isinstance(which, int) and not isinstance(which, bool):
@@ -70,7 +70,7 @@ class JobFilter:
 
 
 def _check_all(name: str, found: object, kind: type) -> None:
-    """Raise `BadFilter` unless it is a collection of that type; a text is none, though it has characters."""
+    """Raise `BadFilter` unless the value is a collection of that type; a text does not count as one."""
     if found is None:
         return
     many = None if isinstance(found, str | bytes) or not isinstance(found, Collection) else found

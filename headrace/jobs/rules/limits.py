@@ -30,7 +30,7 @@ def is_name(value: object) -> bool:
 
 
 def is_limit(value: object) -> bool:
-    """Return whether it is a number of jobs that may run at a time.
+    """Return whether a value is a valid number of jobs that run at a time.
 
     >>> is_limit(1), is_limit(0), is_limit(True), is_limit(1.5), is_limit("x")
     (True, False, False, False, False)
@@ -151,12 +151,12 @@ class QueueLimits:
 
     @property
     def all(self) -> "list[GlobalLimit | RateLimit]":
-        """The limits that are set."""
+        """The limits that are not None."""
         return [one for one in (self.global_limit, self.rate_limit) if one is not None]
 
     @property
     def partition(self) -> str | None:
-        """The partition of both, if any has one."""
+        """The common partition of the limits, or None."""
         return next((one.partition for one in self.all if one.partition is not None), None)
 
     @property
@@ -248,7 +248,7 @@ def partition_key(value: object) -> str:
 def within(capacity: Capacity, candidates: Iterable[tuple[str, int]], count: int) -> list[int]:
     """Choose at most `count` candidates that may start, in their order; each is a partition and an id.
 
-    A candidate of a full partition keeps no later one out.
+    A candidate of a full partition does not stop later candidates.
     """
     chosen: list[int] = []
     for partition, job_id in candidates:

@@ -23,14 +23,14 @@ Backoff = Literal["oban", "sidekiq"] | float | BackoffFunction
 """How long to wait after a failed attempt: by a named formula, a fixed number of seconds, or a function."""
 
 _CLAMP: Final = 20
-"""Beyond it Oban's exponential wait would be longer than 12 days; more attempts are spread over the same curve."""
+"""The highest exponent: beyond it the wait would exceed 12 days. More attempts are spread over the same curve."""
 
 _MINIMUM_SECONDS: Final = 15
 """Oban's and Sidekiq's shortest wait, jitter aside."""
 
 
 def oban_seconds(attempt: int, max_attempts: int, random: Random) -> int:
-    """Return Oban's wait: 15 + 2ⁿ and up to a tenth more, where n is the attempt, scaled to 20 if more are allowed.
+    """Return Oban's wait: 15 + 2ⁿ and up to a tenth more. n is the attempt, scaled to 20 if more are allowed.
 
     >>> [oban_seconds(attempt, 20, lambda: 0.0) for attempt in (1, 2, 10, 20)]
     [17, 19, 1039, 1048591]
@@ -81,7 +81,7 @@ LONGEST_DURATION_SECONDS: Final = timedelta(days=36500).total_seconds()
 
 
 def is_duration(value: object) -> TypeGuard[float]:
-    """Return whether it is a number of seconds from 0 on that a clock can wait.
+    """Return whether a value is a number of seconds, 0 or more, that a clock can wait.
 
     >>> [is_duration(value) for value in (0, 1.5, -1, float("nan"), "soon", True, 1e18)]
     [True, True, False, False, False, False, False]
@@ -121,5 +121,5 @@ def time_at(worker: str, time: object) -> datetime:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether it is a number other than NaN; a bool is none."""
+    """Return whether a value is a number other than NaN; a bool is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)

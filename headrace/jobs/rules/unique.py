@@ -44,7 +44,7 @@ def key_of(job: NewJob, unique: Unique) -> str:
 
 
 def is_conflicting(unique: Unique, existing: ExistingJob, now: datetime) -> bool:
-    """Return whether the job that has the key keeps new ones out."""
+    """Return whether a new job with the same key conflicts with this existing job."""
     if existing.state not in unique.states:
         return False
     if _is_too_old(unique, existing, now):
@@ -62,5 +62,5 @@ def _is_too_old(unique: Unique, existing: ExistingJob, now: datetime) -> bool:
 
 
 def _chosen(values: Mapping[str, object], unique: Unique) -> Mapping[str, object]:
-    """Return the values to compare: a missing key differs from null."""
+    """Return the values to compare; a missing key is different from null."""
     return {key: value for key, value in values.items() if not unique.keys or key in unique.keys}

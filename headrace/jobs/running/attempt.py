@@ -39,7 +39,7 @@ from headrace.jobs.worker import AnyWorker
 from headrace.telemetry.events import LOG
 
 Late = Callable[[object, BaseException | None], None]
-"""Gets the result or the error of a function, in its own thread."""
+"""Called with the result or the error of a function, in the thread that ran the function."""
 
 
 class ThreadAttempt:
@@ -206,7 +206,7 @@ class AttemptRunner(Attempts):
             late.cancel()
 
     async def _call(self, worker: AnyWorker, running: RunningJob) -> object:
-        """Run the function on the loop, in a thread or in an OS process, as the worker says.
+        """Run the function on the loop, in a thread or in an OS process, as the worker's options require.
 
         A cancellation ends an OS process. It cannot end a thread: the job is marked as cancelled, and keeps its slot
         until the function returns.
@@ -263,7 +263,7 @@ class AttemptRunner(Attempts):
     ) -> JobOutcome:
         """Return the outcome of an attempt that outlasted the drain.
 
-        No loop runs that could call `on_exhausted`, so a job that needs it is put back.
+        No loop runs that could call `on_exhausted`, so a job that needs it is released.
         """
         if error is None:
             outcome = outcome_of_answer(worker, answer, self._in.redact)
@@ -304,7 +304,7 @@ def _without_worker(job: Job) -> AttemptFailed:
 
 
 def _or_released(outcome: JobOutcome, running: RunningJob) -> JobOutcome:
-    """Return the outcome; a job that ended because its process stops may not be done, and is put back."""
+    """Return the outcome. A job that ended because its process stops may be unfinished, and is released."""
     return (
         AttemptReleased(outcome.meta)
         if running.gives_way and isinstance(outcome, AttemptCompleted | AttemptFailed)

@@ -55,7 +55,7 @@ async def _awaited(work: object) -> object:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return the error, or one with the same text that can be pickled."""
+    """Return the error if it can be pickled, else a `ChildFailed` with its text."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, read back as a check
     except Exception:  # noqa: BLE001 - the pickling code of a user's class may raise any error

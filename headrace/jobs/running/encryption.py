@@ -22,9 +22,10 @@ _PURPOSE: Final = b"headrace.unique"
 
 
 class ArgsCipher:
-    """Encrypts with the first key, and decrypts with any of them: put a new key first, and keep the old ones a while.
+    """Encrypts with the first key, and decrypts with any of them.
 
-    A key is 32 bytes in URL-safe base64, as `new_key` returns it. No log line and no error shows it.
+    To change the key, put a new key first, and keep the old keys until no stored job needs them. A key is 32 bytes in
+    URL-safe base64, as `new_key` returns it. No log line and no error shows it.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -60,7 +61,7 @@ class ArgsCipher:
         return replace(job, args=args, unique=unique)
 
     def opened(self, args: Mapping[str, object]) -> dict[str, object]:
-        """Return decrypted args. Plain args are returned as they are, since older jobs may have them.
+        """Return decrypted args. Plain args are returned unchanged, because older jobs may have them.
 
         Raises `EncryptionError` for a token that none of the keys decrypts.
         """

@@ -176,7 +176,7 @@ class LateEnds:
             return [job for _, job in self._left.values()]
 
     def has(self, owner: LeaseOwner) -> bool:
-        """Return whether the lease owner has such a job, and so needs its lease."""
+        """Return whether the lease owner still has a running job, and so must keep its lease."""
         with self._lock:
             return any(other == owner for other, _ in self._left.values())
 

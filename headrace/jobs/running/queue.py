@@ -19,7 +19,8 @@ POLL_SECONDS: Final = 1.0
 """How often a queue claims without a sign of new jobs, since another OS process may have inserted some."""
 
 IDLE_POLL_SECONDS: Final = 5.0
-"""The same for a store that shows the commits of other processes: 200 idle queues then use 0.8 % of a core less."""
+"""How often a queue claims if the store shows the commits of other processes: 200 idle queues use 0.8 % of a core
+less."""
 
 LEFT_SECONDS: Final = 5.0
 """How long a stop waits for cancelled jobs before it leaves them behind."""
@@ -133,7 +134,7 @@ class JobQueue:
         self._has_acks = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._goes_on = asyncio.Event()
-        """Set when a stop need wait no longer: no job runs, or its grace was stopped."""
+        """Set when a stop can continue: no job runs, or the grace was stopped."""
         self._is_grace_stopped = False
 
     def statistics(self) -> QueueStatistics:
@@ -161,7 +162,7 @@ class JobQueue:
         self.is_paused = True
 
     def resume(self) -> None:
-        """Claim again."""
+        """Claim jobs again after a pause."""
         self.is_paused = False
         self.has_work()
 
@@ -181,9 +182,9 @@ class JobQueue:
             self._end(job_id, AttemptCancelled("it was cancelled while it ran"))
 
     def stop_grace(self) -> None:
-        """End the running jobs and put them back, which costs no attempt; stop a grace that is under way.
+        """End and release the running jobs, which costs no attempt; end a running grace period.
 
-        A job in a thread is asked to end. It is put back if it read `is_cancelled` before it returned.
+        A job in a thread is asked to end. It is released if it read `is_cancelled` before it returned.
         """
         for job_id in list(self._running):
             if not self._attempts.ask_to_end(job_id):

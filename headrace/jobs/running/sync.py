@@ -25,7 +25,7 @@ class QueueSettingsSync:
         self._known: dict[str, QueueSettings] = {}
 
     def refresh(self, settings: Sequence[QueueSettings]) -> None:
-        """Take the settings with which the queues started."""
+        """Remember the settings with which the queues started."""
         self._known = {one.queue: one for one in settings}
 
     async def check(self, queues: Mapping[str, JobQueue]) -> None:
@@ -80,10 +80,10 @@ WATCH_SECONDS: Final = 1.0
 """How often running jobs that other processes cancelled are ended, and progress is written."""
 
 UNKNOWN_WORKER_TURNS: Final = 60
-"""Every so many turns, jobs of unknown workers are logged."""
+"""The number of turns between two logs of jobs with unknown workers."""
 
 UNKNOWN_WORKER_LIMIT: Final = 100
-"""Available jobs that are read for that."""
+"""How many available jobs are read to find unknown workers."""
 
 
 class QueueSync:

@@ -123,7 +123,7 @@ class TaskPool:
         task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """Put the waiting jobs back if the task that should have run them was cancelled before."""
+        """Release the waiting jobs if the task that should have run them was cancelled."""
         if task in self._free:
             self._free.discard(task)
             while self._waiting and not self._free:

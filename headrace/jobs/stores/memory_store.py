@@ -128,7 +128,7 @@ class MemoryStore(JobStore):
             return self._claim(owner, jobs)
 
     def take(self, owner: LeaseOwner, job_id: int) -> Job | None:
-        """Claim that one job, if it waits for a slot or for its time: for tests, which run jobs in their own order."""
+        """Claim one job that is available or scheduled: for tests, which run jobs in their own order."""
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.state not in {"available", "scheduled", "retryable"}:
@@ -349,7 +349,7 @@ class MemoryStore(JobStore):
         return {group for group in found if group.key != "chain_id"}
 
     def _within(self, owner: LeaseOwner, fit: Iterable[Job], count: int) -> list[Job]:
-        """Choose the jobs that the limits of the queue let start, and take the tokens for them."""
+        """Choose the jobs that may start within the limits of the queue, and take their tokens."""
         limits, queue = owner.limits or QueueLimits(), owner.queue
         executing = [job for job in self._jobs.values() if job.state == "executing" and job.queue == queue]
         partition = limits.global_limit.partition if limits.global_limit is not None else None
@@ -372,7 +372,7 @@ class MemoryStore(JobStore):
 
 
 def _made(new: NewJob, now: datetime) -> Job:
-    """Return the job that a new one becomes, but for its id. Raises NotJson."""
+    """Return the stored form of a new job, except for its id. Raises NotJson."""
     args, meta = texts_of(new)
     return Job(
         id=0,

@@ -394,7 +394,7 @@ class PostgresStore(SqlStore[PostgresSession]):
     """
 
     change_seconds: float | None = 0.01
-    """Ends of jobs elsewhere are noticed so late at most; without them changes are looked for every POLL_SECONDS."""
+    """The longest delay until the end of a job elsewhere is noticed. Without notifications it is POLL_SECONDS."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime] = utc_now) -> None:
         from headrace.database.postgres import PostgresListener, PostgresReader, PostgresWriter  # noqa: PLC0415 - an optional driver

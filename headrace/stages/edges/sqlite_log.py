@@ -30,7 +30,7 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 """The longest pause, short for a person who has just freed space."""
 
 LOG_SECONDS: Final = 60.0
-"""A full disk is logged again only so long after the last log line."""
+"""The shortest time between two log lines about a full disk."""
 
 
 EVENTS: Final = FamilySpec("gauge", "headrace_disk_buffer_events", "Events in a source's buffer on disk.")
@@ -123,7 +123,7 @@ class Deletions:
         self._ids.difference_update(ids)
 
     def close(self) -> None:
-        """Try a last time, before the writer is closed; log the events that stay."""
+        """Try to delete the events once more before the writer is closed; log the events that stay in the file."""
         writer, self._writer = self._writer, None
         if self._next is not None:
             self._next.cancel()
@@ -219,7 +219,7 @@ class EventLog:
             self._users += 1
 
     def export(self, families: Families) -> None:
-        """Count in the metrics of the reading stage from now on."""
+        """Show the counts in the metrics of the reading stage from now on."""
         self._gauges = families.declare(EVENTS), families.declare(BYTES)
         self.disk.failures = families.declare(WRITE_FAILURES)
         self._measure()
@@ -272,7 +272,7 @@ class EventLog:
         return writer
 
     def room(self, sizes: Sequence[int], fewer: int = 0, fewer_bytes: int = 0) -> int:
-        """Return how many events, from the first on, have room, or would have after `fewer` others are deleted."""
+        """Return how many events, from the first on, have room, or will have room once `fewer` others are deleted."""
         events, size_bytes = self.events - fewer, self.size_bytes - fewer_bytes
         for count, size in enumerate(sizes):
             is_over = events >= self.bounds.max_events or size_bytes + size > self.bounds.max_bytes
@@ -350,7 +350,7 @@ class EventLog:
                 return done
 
     def done(self, number: int) -> None:
-        """Delete an event that is done, soon; on a full disk, once there is room."""
+        """Delete a finished event soon; on a full disk, once there is room."""
         size = self._read.pop(number, None)
         if size is None:
             return

@@ -17,7 +17,7 @@ from headrace.stages.errors import CannotOpen, CannotRead, MissingFile
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A file (its device and inode) and the number of bytes before the place in it.
+    """A place in a file: the file's device and inode, and the number of bytes before the place.
 
     `modified_ns` is when the file last changed. `head_hash` is a hash of its first `head_bytes` bytes, which tell it
     from a later file with the same inode.
@@ -110,7 +110,7 @@ class ChunkReader(Protocol):
         """Let the waiting `read`, and all later ones, return None. Thread-safe; not after `close`."""
 
     def take_losses(self) -> Sequence[int]:
-        """Return the least number of bytes that was lost of each damaged file since the last call. Thread-safe."""
+        """Return, for each damaged file, the least number of bytes lost since the last call. Thread-safe."""
         return ()
 
     def close(self) -> None:

@@ -210,7 +210,7 @@ MAX_DEPTH: Final = 100
 VALUE_BYTES: Final = 64
 """The memory that a decoded value adds to its text: an empty dict takes 64 bytes, a number about 30."""
 
-# Possessive, with an optional closing quote: so every text takes linear time.
+# Possessive, with an optional closing quote, so that matching takes linear time for every text.
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _VALUE: Final = re.compile(_STRING + rb'|[\[{]|[^\s"\[\]{},:]++', re.DOTALL)
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)

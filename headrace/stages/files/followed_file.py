@@ -35,8 +35,8 @@ class FollowedFile(ChunkReader):
     """Reads a file from its beginning and follows it until `wake`.
 
     A renamed file is read to its end once a new file has its name; then the new one is begun. All files that had the
-    name meanwhile are kept open and read in order. A truncated file is read on in the copy that was made of it, then
-    from its beginning. Lost bytes are logged, and counted in `take_losses`.
+    name meanwhile are kept open and read in order. When a file is truncated, reading continues in the copy that was
+    made of it, then at the file's beginning. Lost bytes are logged, and counted in `take_losses`.
     """
 
     def __init__(self, path: str, begin: Callable[[], Position] | None = None, chunk_bytes: int = CHUNK_BYTES) -> None:
@@ -149,7 +149,7 @@ class FollowedFile(ChunkReader):
         return self._next()
 
     def _leave(self, file: TrackedFile, replaced_at: float) -> FileChunk | None:
-        """Go on to the next file, unless it appeared just now."""
+        """Go on to the next file, unless that file has just appeared."""
         if time.monotonic() < replaced_at + LINGER_SECONDS:
             return None
         self._rotation.leave()
@@ -205,7 +205,7 @@ def _position(content: Mapping[str, object]) -> Position:
 
 
 SAVE_SECONDS: Final = 0.1
-"""How long a finished position may wait to be written: so much is read again after a crash."""
+"""How long a finished position may wait to be written. After a crash the lines of that time are read again."""
 
 PIECE_BYTES: Final = 4 * 1024
 """The size of one read: after a crash, a piece that was in flight is read again as a whole."""

@@ -83,9 +83,9 @@ class _Rotated:
 
 
 class RotatedFolder:
-    """Finds new rotated files: not there at the start, not read, and no copies of read files.
+    """Finds new rotated files: files that did not exist at the start, were not read, and are not copies of read files.
 
-    A file is known by its inode and its head, since inodes are reused. Blocks; one thread at a time.
+    A file is identified by its inode and its head, because inodes are reused. Blocks; one thread at a time.
     """
 
     def __init__(self, path: str) -> None:

@@ -19,11 +19,11 @@ OPEN_FILES: Final = 100
 _LONG_AGO: Final = float("-inf")
 
 Lose = Callable[[int], None]
-"""Called for a file with lost bytes, with their number as far as it is known."""
+"""Called with a file that lost bytes, and with their number if it is known."""
 
 
 class RotatedLog:
-    """`files` are the files to read; the last one has the name, or had it last.
+    """`files` are the files to read; the last one has the followed name, or had it most recently.
 
     Rotated files that exist at the start are read only from a position on. Losses are logged and counted. Blocks; one
     thread at a time.
@@ -39,7 +39,7 @@ class RotatedLog:
         self._left: TrackedFile | None = None
 
     def begin(self, position: Position | None) -> None:
-        """Open the file of the name if it exists. With a position, the unread rest since then comes first."""
+        """Open the file with the followed name if it exists. With a position, the lines after it are read first."""
         with suppress(MissingFile):
             self.files.append(TrackedFile.open(self._path))
         if position is not None:
@@ -57,7 +57,7 @@ class RotatedLog:
                 self._replace()
 
     def cut(self, file: TrackedFile) -> None:
-        """Go on after a truncation: in the copy of the file, if there is one, then in its new content."""
+        """Continue after a truncation: first in the copy of the file, if there is one, then in its new content."""
         copy = self._folder.copy_of(file)
         there = file.offset if copy is None else max(file.offset, copy.size)
         if file.size > there:

@@ -118,7 +118,7 @@ class TrackedFile:
         return Position(*self.identity, self.offset, self.modified_ns, len(self.head), self._hash[1])
 
     def is_at(self, position: Position) -> bool:
-        """Tell whether it has the bytes before a position, under any inode."""
+        """Tell whether the file has the bytes before a position, whatever its inode."""
         head = read_head(self.descriptor)[: position.head_bytes]
         return self.size >= position.offset and head_hash(head) == (position.head_hash or head_hash(b""))
 
@@ -128,17 +128,17 @@ class TrackedFile:
         self.head, self.size, self.modified_ns = other.head, other.size, other.modified_ns
 
     def close(self) -> None:
-        """Close it; its attributes stay."""
+        """Close the file; the attributes keep their values."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
         self.descriptor = -1
 
     def is_removed(self) -> bool:
-        """Tell whether it was removed."""
+        """Tell whether the file was removed."""
         return os.fstat(self.descriptor).st_nlink == 0
 
     def has_name(self, path: str) -> bool:
-        """Tell whether it is the file that has this name now."""
+        """Tell whether this file has the name `path` now."""
         try:
             status = Path(path).stat()
         except FileNotFoundError:

@@ -21,4 +21,4 @@ class Discard(Consumer[object], StageType):
 
     @override
     def handle_events(self, events: list[object]) -> None:
-        """Take them."""
+        """Ignore the events."""

@@ -159,7 +159,7 @@ MEDIA_TYPES: Final[dict[str, frozenset[bytes]]] = {
 
 BODIES: Final = FamilySpec("gauge", "headrace_http_body_bytes", "Bytes of bodies that have not all come.")
 LARGEST_BODIES: Final = 8
-"""All bodies being received together may take as many bytes as so many bodies of the largest size."""
+"""The limit for all bodies that are received at a time, counted in bodies of the largest size."""
 
 OUTCOMES: Final = {
     Outcome.DONE: HttpAnswer(200, "All events are done."),
@@ -232,7 +232,7 @@ class RequestCheck:
         self._access = options.access_check()
 
     def rejection(self, head: Head) -> HttpAnswer | None:
-        """Return why a request is refused, if it is."""
+        """Return the rejection of a request, or None."""
         rejection = self._access.rejection(head, is_trusted=self._access.is_trusted(head))
         if rejection is not None:
             return rejection
@@ -366,7 +366,7 @@ class ReceiveHttp(Producer[object], StageType):
         self._bodies.set((), self._body_bytes)
 
     def _rejection(self) -> HttpAnswer | None:
-        """Return why no request is accepted now, if so."""
+        """Return why no request is accepted now; None if requests are accepted."""
         if self._is_draining:
             return NO_MORE
         if self.room() < 1 or self._is_too_much(0):
@@ -383,7 +383,7 @@ class ReceiveHttp(Producer[object], StageType):
         return waiting > 0 and waiting + size_bytes >= limit
 
     def _no_room_for(self, found: BodyEvents) -> HttpAnswer | None:
-        """Return why the events of a body are not accepted, if so."""
+        """Return why the events of a body are not accepted; None if they are accepted."""
         if self._is_draining:
             return NO_MORE
         count, room = len(found.events), self.room()

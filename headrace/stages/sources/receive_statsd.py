@@ -212,7 +212,7 @@ class ReceiveStatsd(Producer[object], StageType):
         self._dropped = dropped
 
     def _emit_some(self, most: int, at: str) -> int:
-        """Emit the samples of at most so many packets; return the number of packets."""
+        """Emit the samples of at most `most` packets; return the number of packets read."""
         events: list[object] = []
         packets = 0
         while packets < most and (packet := self._packet()) is not None:
@@ -255,7 +255,7 @@ class ReceiveStatsd(Producer[object], StageType):
             }
 
     def _value(self, sample: StatsdSample) -> float | str | None:
-        """Return the value to emit; None for the change of an unknown gauge."""
+        """Return the value to emit; None for a change to a gauge without a known value."""
         if sample.type != GAUGE or isinstance(sample.value, str):
             return sample.value
         if sample.is_relative:

@@ -19,7 +19,7 @@ _SETUP_LOCK: Final = 0x6865_6164
 """The lock around `setup`: PostgreSQL fails two connections that create a table at once, even with `if not exists`."""
 
 _ROW_STATES: Final = ("22", "23", "44", "42804", "P0001")
-"""Errors of a row: its data, a constraint, a view's check, a type, or an exception of a trigger."""
+"""SQLSTATE classes of errors of a row: its data, a constraint, a view's check, a type, or a trigger's exception."""
 
 _UNREACHABLE: Final = re.compile(
     r"connection refused|time(d )?out|(resolve|translate) host|no route to host|unreachable|host is down"
@@ -28,7 +28,7 @@ _UNREACHABLE: Final = re.compile(
     r"|terminating connection",
     re.IGNORECASE,
 )
-"""Messages of psycopg, libpq and servers about a server that may serve soon; without a connection there is no code."""
+"""Messages of psycopg, libpq and servers about a server that may serve soon; these errors have no SQLSTATE code."""
 
 _UNFIT: Final = (TypeError, ValueError, RecursionError)
 """Errors of values that have no text or JSON."""

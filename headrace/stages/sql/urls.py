@@ -24,7 +24,7 @@ NO_DRIVER: Final = (
 
 
 def check_url(url: str) -> None:
-    """Raise `BadDatabase` for an invalid URL; the error does not show it, for it may have a password."""
+    """Raise `BadDatabase` for an invalid URL; the error does not show the URL, because it may hold a password."""
     if has_nul(url):
         why = f"the URL {NUL}"
         raise BadDatabase(why)

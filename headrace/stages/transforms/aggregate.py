@@ -113,7 +113,7 @@ class Aggregate(ProducerConsumer[object, object], StageType):
     at_most_once = (
         "what is in its open windows is kept in memory alone, and is lost where it crashes or its OS process dies"
     )
-    """The reason why no path through it is at-least-once: events are done once they are in a window."""
+    """Why this stage may lose events: they are done once they are in a window."""
 
     def __init__(self, options: AggregateOptions, wall: Callable[[], float] = time.time) -> None:
         """`wall` returns seconds since 1970."""

@@ -55,7 +55,7 @@ class _Open:
     key: Hashable
     events: list[object] = field(default_factory=list)
     size_bytes: int = 1
-    """As JSON in one line: a bracket, and each event with the comma or bracket after it."""
+    """The size of the batch as one line of JSON: a bracket, and each event with the comma or bracket after it."""
     timer: Timer | None = None
 
 
@@ -102,7 +102,7 @@ class Batch(ProducerConsumer[object, object], StageType):
         return made
 
     def _counted(self, events: list[object], most: int) -> list[object]:
-        """Batch by number only, many events at a time."""
+        """Make batches by number only, for many events at a time."""
         made: list[object] = []
         at = 0
         while at < len(events):

@@ -69,11 +69,11 @@ class _Watched:
         self._key = key
 
     def add(self, count: int) -> None:
-        """Add to the inner acknowledgement."""
+        """Add descendants to the inner acknowledgement."""
         self._inner.add(count)
 
     def end(self, outcome: Outcome) -> None:
-        """End the inner acknowledgement; forget the key of a failed event."""
+        """End one descendant of the inner acknowledgement; forget the key of a failed event."""
         if outcome is Outcome.FAILED:
             self._seen.forget(self._key)
         self._inner.end(outcome)

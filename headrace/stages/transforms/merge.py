@@ -31,7 +31,7 @@ class _RetainedEvent:
 
 
 class OrderedMerge:
-    """Holds events until every active line has one, then releases the least, since no lesser event can follow.
+    """Holds events until every active line has an event, then releases the least, because no lesser event can follow.
 
     A line that is silent for `seconds` no longer holds up others, and at most `most` events are held. An event that
     comes too late for its position is released at once.
@@ -49,7 +49,7 @@ class OrderedMerge:
         return len(self._retained)
 
     def begin(self, line: Hashable) -> None:
-        """Add a line."""
+        """Add a line without events."""
         self._lines.add(line)
 
     def end(self, line: Hashable) -> None:
