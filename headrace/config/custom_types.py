@@ -44,7 +44,7 @@ def custom_type(text: str, *, imports: bool) -> LoadedType:
 
 
 def unread_type(name: str) -> LoadedType:
-    """Return a type of which only the name is known: its class was not imported."""
+    """Return a stand-in for a type whose class was not imported: only its name is known."""
     return LoadedType(name, None, NotImported, StageType)
 
 

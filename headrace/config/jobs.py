@@ -92,7 +92,7 @@ class JobsService:
             self._is_open = False
 
     async def stop(self) -> None:
-        """Put running jobs back at once, and close the store. It also ends a grace period."""
+        """Put running jobs back at once, and close the store. This also ends a grace period that has begun."""
         self.jobs.pause_claiming()
         self.jobs.stop_grace()
         await self.close()

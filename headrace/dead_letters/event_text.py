@@ -103,7 +103,7 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """Return a text of at most `most_bytes`; of a longer one the beginning, with a note at its end.
+    """Return a text of at most `most_bytes`; of a longer text the beginning, with a note at the end.
 
     >>> cut("abcdef", 3), cut("abc", 3)
     ('abc… (cut: 6 bytes in all)', 'abc')

@@ -66,7 +66,7 @@ class Terminated(SystemExit):
 
 
 class Termination:
-    """The handler of SIGTERM: raises Terminated once, and remembers it, since a function may swallow it.
+    """The handler of SIGTERM: raises Terminated once, and remembers that, because a function may swallow the exception.
 
     The executor shuts its side of the pipe before it sends the signal. Another sender (a service manager sends SIGTERM
     to all OS processes of a service) does not, and its signal is ignored: the executor decides which calls still run.

@@ -61,7 +61,7 @@ def _signal(process: Process[object], name: str, reason: ExitReason | Literal["n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Monitor:
-    """A watch over one life of the process called `name`. Keep it to tell its `Down` from others."""
+    """A watch over one life of the process called `name`. Keep the monitor to recognize its `Down`."""
 
     name: str
     _target: Process[object] = field(repr=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One metric: its name, the stage that exports it, and its place in the file."""
+    """One metric: its name, the stage that exports it, and its location in the file."""
 
     name: str
     kind: str
@@ -101,7 +101,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An address on which something listens, and its place in the file; `is_default` where the file has none."""
+    """An address on which a run or a stage listens, and its location; `is_default` if the file names no address."""
 
     owner: str
     is_udp: bool
@@ -111,7 +111,7 @@ class Claim:
     is_default: bool = False
 
     def meets(self, other: "Claim") -> bool:
-        """Return whether the two cannot listen at the same time."""
+        """Return whether the two claims exclude each other."""
         mine, its = self.address, other.address
         if self.is_udp != other.is_udp or mine.port != its.port or mine.port == 0:
             return False
@@ -144,7 +144,7 @@ def stage_claims(
 
 
 def clashes(claims: Iterable[Claim]) -> Iterator[Finding]:
-    """Yield a finding for each address on which another listens too, in any of the files."""
+    """Yield a finding for each address that another run or stage claims too, in any of the files."""
     before: list[Claim] = []
     for claim in claims:
         first = next((other for other in before if claim.meets(other)), None)

@@ -29,9 +29,9 @@ class ConfigNode:
     outputs_with: Mapping[str, str] = field(default_factory=dict)
     """The option that adds an output, by the name of the output."""
     max_retained: int = 0
-    """How many events it may retain until others come, with no time limit."""
+    """How many events the stage may retain until others arrive, without a time limit."""
     has_waiting_sender: bool = False
-    """Of a source: whether a sender waits for the outcome of its event before it sends the next."""
+    """Whether a sender of this source waits for the outcome of its event before it sends the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class _Edge:
     written: str
     source: LocatedNode
     output: str | None = None
-    """The output that it names, if any."""
+    """The output that the subscription names, if any."""
 
     @property
     def is_errors(self) -> bool:
-        """Whether it is about events that failed for good."""
+        """Whether the subscription is to the output `errors`."""
         return self.output == ERRORS
 
     def is_side(self, producer: ConfigNode) -> bool:
-        """Whether it is about an output that needs no consumer."""
+        """Whether the subscription is to a side output, which needs no consumer."""
         return self.is_errors or self.output in producer.side_outputs
 
 
@@ -88,7 +88,7 @@ def _waiting(edges: Mapping[str, tuple[_Edge, ...]], vertices: Mapping[str, Conf
 def unconsumed_problems(vertices: Mapping[str, ConfigNode]) -> Iterator[Placed]:
     """Yield each stage with an output or a partition without a consumer: it would block the run.
 
-    Yield nothing where a subscription cannot be read or names no stage: it may be the missing one.
+    Yield nothing if a subscription cannot be read or names no stage, because it may be the missing subscription.
     """
     edges_by_producer: dict[str, list[_Edge]] = {}
     for config_node in vertices.values():

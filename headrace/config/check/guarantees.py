@@ -31,7 +31,7 @@ class Guarantee:
 
 
 def guarantees(config: Config) -> list[Guarantee]:
-    """Return one for each linked source and sink, in the order of the file.
+    """Return a guarantee for each linked source and sink, in the order of the file.
 
     Paths through a stage whose class was not imported have none.
     """

@@ -41,7 +41,7 @@ class JobsCheck:
         self._workers: WorkerCatalogue | None = None
 
     def run(self) -> ConfiguredJobs | None:
-        """Check the block by itself; return it if it has no findings."""
+        """Check the block by itself; return the checked block if it has no findings."""
         keys = self._keys = validate(JobsKeys, Subject(self._found, CALLED), self._report, imports=self._imports)
         self._workers = self._imported(self._found) if self._imports else WorkerCatalogue()
         if keys is None or self._workers is None:
@@ -143,7 +143,7 @@ def _modules(found: LocatedNode | None) -> Iterator[tuple[str, LocatedNode]]:
 
 
 def _argument(entry: LocatedNode, parameter: str | None) -> LocatedNode:
-    """Return the place of an argument, or of all of them."""
+    """Return the location of an argument, or of the whole mapping of arguments."""
     args = child(entry, "args")
     below = child(args, parameter.partition(".")[0]) if args is not None and parameter is not None else None
     return below or args or entry

@@ -118,7 +118,7 @@ _AS_TEXT = frozenset({"string_type", "path_type"})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A mapping to check: its place, its name in a sentence, and keys that others read from it."""
+    """A mapping to check: its location, its name in a sentence, and the keys that other models read from it."""
 
     found: LocatedNode
     called: str

@@ -321,8 +321,7 @@ def side_output_problems(
 ) -> Iterator[tuple[TextSpan, Problem]]:
     """Yield the options of a subscription that a side output does not support.
 
-    A side output broadcasts where its stage does, as `dispatcher` tells; otherwise each event goes to one
-    subscriber.
+    A side output broadcasts if the `dispatcher` of its stage does; otherwise each event goes to one subscriber.
     """
     kind = _kind(dispatcher)
     if kind is None:
@@ -374,7 +373,7 @@ def _partition_problems(
 
 
 def _kind(dispatcher: LocatedNode | None) -> str | None:
-    """Return the name of a built-in dispatcher; None for a guest's, and where a variable gives the name."""
+    """Return the name of a built-in dispatcher; None for any other, and if a variable gives the name."""
     if dispatcher is None:
         return DEFAULT_DISPATCHER
     node = (child(dispatcher, "type") or dispatcher).node

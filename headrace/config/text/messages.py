@@ -23,7 +23,7 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """A place as sentences show it: its key, and its value as the file writes it.
+    """A value in the file as sentences show it: its key, and its text.
 
     `is_filled` tells that a variable gave its value; `secrets` are the values of all variables around it.
     """

@@ -54,7 +54,7 @@ Path = tuple[PathStep, ...]
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value. `text` is its characters without quotes; `plain` tells that the file has it without quotes.
+    """One value. `text` is its characters without quotes; `plain` is true if the file has no quotes around it.
 
     `template` is the text of the file, with its `${…}`, where variables were put in: `text` and `value` may be secret
     then. `refused` tells that a finding about it exists, so that no other is added. `written` is how the file writes

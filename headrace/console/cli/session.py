@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HANDLED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""SIGHUP comes when the terminal closes, and drains a run that has one. Without one it asks for a reload."""
+"""SIGHUP comes when the terminal closes, and drains a run that has one. Without a terminal it is only logged."""
 
 _MAX_SIGNALS: Final = 2
 """Signals that the run handles. One more ends the OS process: a callback blocks the loop, and the run cannot react."""
@@ -190,7 +190,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """The options of one run: without `listening` it serves no HTTP, without `progress` it shows none."""
+    """The options of one run: without `listening` the run serves no HTTP; without `progress` it shows no progress."""
 
     listening: Listening | None = None
     progress: ProgressLine | None = None

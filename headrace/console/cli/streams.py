@@ -24,7 +24,7 @@ StreamMode = Literal["r", "w"]
 
 
 UNENCODABLE: Final = "backslashreplace"
-"""How characters are written that an encoding lacks, as in a file name that is no UTF-8."""
+"""How to write characters that the encoding lacks, as in a file name that is not UTF-8."""
 
 
 _MODES: Final[dict[str, StreamMode]] = {"stdin": "r", "stdout": "w", "stderr": "w"}

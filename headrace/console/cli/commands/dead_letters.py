@@ -34,7 +34,7 @@ _LINE_LENGTH: Final = 61  # characters of an event or an error that a list looks
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSelectionOptions:
-    """The options that select dead letters; an empty one selects all."""
+    """The options that select dead letters; without any option, all are selected."""
 
     stages: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -142,7 +142,7 @@ DeadLetterChange = Callable[[DeadLetterStore, DeadLetterFilter], Awaitable[int]]
 
 
 class NoDeadLetter(CommandFailed):
-    """There is no dead letter of that number."""
+    """The store has no dead letter of that number."""
 
     def __init__(self, number: int, pipeline: str | None) -> None:
         where = "the store" if pipeline is None else f"the pipeline {pipeline}"

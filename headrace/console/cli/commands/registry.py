@@ -14,7 +14,7 @@ from headrace.stages.jobs import called_with, encoded
 
 
 async def find_key(target: Target, name: str, key: str) -> Result:
-    """Return the state of a key and its result; return 1 unless its result is there."""
+    """Return the state of a key, its result, and the exit code: 1 unless the result was found."""
     async with target.store("inserts", "finds", imports=True):
         registry = _registry(target, name)
         positional, named = called_with(registry, key)
@@ -59,6 +59,6 @@ def add(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOption
 def find(file: FileArgument, name: NameArgument, key: Key, *, as_json: JsonOption = False) -> None:
     """Print the state of a key and its result: headrace registry find FILE NAME KEY.
 
-    Exit codes: 0 it is found; 1 it is pending, failed or not found.
+    Exit codes: 0 the result is found; 1 it is pending, failed or not found.
     """
     run_command(lambda: find_key(Target(file), name, key), as_json=as_json)

@@ -47,7 +47,7 @@ async def pause_stages(target: Target, *, is_paused: bool) -> Result:
 
 
 async def change_stage(target: Target, change: Mapping[str, object]) -> Result:
-    """Change one stage, all of it or nothing."""
+    """Change one stage: all requested changes are made, or none."""
     if len(target.arguments) != 1:
         raise UsageError("NAME", "name one stage, as in headrace stages change shop.yaml priced --concurrency 8")
     if not change:
