@@ -218,7 +218,7 @@ class DatabaseThread(Forkable, ABC, Generic[C]):
         return max(0.0, min(task.due_at for task in self._periodic) - time.monotonic())
 
     def _take(self, timeout_seconds: float | None) -> "tuple[list[QueuedCall[object]], bool]":
-        """Return all waiting calls, once there is one or the time is up; and whether more may come."""
+        """Wait for a call or for the timeout; return all waiting calls, and whether more may come."""
         try:
             first = self._waiting.get(timeout=timeout_seconds)
         except queue.Empty:

@@ -62,7 +62,8 @@ STATE_GROUPS: Final[Mapping[StateGroup, frozenset[JobState]]] = {
 class Unique:
     """The rule by which a new job is a duplicate of an existing one, and is not inserted (Oban's options).
 
-    It is one when their `fields` are equal (of args and meta only the `keys`, if any are named), the existing job is in
+    The new job is a duplicate when their `fields` are equal (of args and meta only the `keys`, if any are named), the
+    existing job is in
     one of the `states`, and its `timestamp` is at most `period_seconds` ago (None: however long). Then the existing job
     takes over the fields that `replace` names for its state. The new job is compared with the newest of its key only; a
     retry from outside is compared with none.

@@ -258,7 +258,7 @@ def numbers_of(arguments: Sequence[str], noun: str) -> list[int]:
 
 
 def confirm(count: int, noun: str, verb: str, *, is_yes: bool) -> None:
-    """Ask on the terminal whether to change `count` things; exit when the answer is no. `is_yes` answers already.
+    """Ask on the terminal whether to change `count` things; exit when the answer is no. With `is_yes` it does not ask.
 
     Raises `UsageError` where there is no terminal to ask on.
     """

@@ -186,7 +186,7 @@ class TaskRunner:
             self._close_if_cancelled(task)
 
     def _finish(self, task: asyncio.Task[None], result: object, error: BaseException | None) -> bool:
-        """Report the end of the first callback; return whether our own cancellation of it is still to come."""
+        """Report the end of the first callback; return whether a cancellation that we requested has not arrived yet."""
         if task is not self._task:
             if error is not None and not isinstance(error, asyncio.CancelledError):
                 LOG.error("a callback that process %r had left behind raised", self._name, exc_info=error)
