@@ -128,7 +128,7 @@ class MemoryStore(JobStore):
             return self._claim(owner, jobs)
 
     def take(self, owner: LeaseOwner, job_id: int) -> Job | None:
-        """Claim one job that is available or scheduled: for tests, which run jobs in their own order."""
+        """Claim one job that is available, scheduled or retryable: for tests, which run jobs in their own order."""
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.state not in {"available", "scheduled", "retryable"}:

@@ -177,7 +177,7 @@ class Producer(Stage, Generic[Out]):
 
         When the source raises, one event counts as failed, and the stage restarts: an iterator continues, and any other
         iterable (a list, a range) begins again. A generator cannot continue after an error. It ends the run with
-        `Unrecoverable`, as does an iterator without further events.
+        `Unrecoverable`, as does a source without further events after its error.
         Raises `BadOption` for anything else.
         """
         if not isinstance(source, Iterable | AsyncIterable):
